@@ -20,8 +20,8 @@ from reasonbench.runs.stored import (
     StoredProblem,
     StoredPrompt,
     StoredSample,
-    TrainingStep,
 )
+from reasonbench.runs.training import TrainingReader
 from reasonbench.types import Completion, Message, Problem, Prompt, Question, Usage
 
 _PAGE = 64
@@ -38,7 +38,7 @@ _COMPLETION = (
 )
 
 
-class Reader(SearchReader):
+class Reader(SearchReader, TrainingReader):
     """The reading half of a run store."""
 
     folder: Path
@@ -176,14 +176,6 @@ class Reader(SearchReader):
     ) -> tuple[StoredSample, ...]:
         """The samples of one problem in the order of their index; see `samples`."""
         return self._samples((benchmark, problem_id, pool, weight_version), text)
-
-    def training(self) -> Iterator[TrainingStep]:
-        """What a trainer logged, step by step."""
-        for (step,) in self._rows("SELECT DISTINCT step FROM training ORDER BY step"):
-            rows = self._rows(
-                "SELECT weight_version, metric, value FROM training WHERE step = ?", step
-            )
-            yield TrainingStep(step, rows[0][0], {row[1]: row[2] for row in rows})
 
     def count(
         self,

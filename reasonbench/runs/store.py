@@ -22,6 +22,7 @@ from reasonbench.runs.folder import DATABASE, VOLATILE, FolderLock, claim, is_ru
 from reasonbench.runs.reader import WHOLE, Reader
 from reasonbench.runs.searches import SearchWriter, as_json
 from reasonbench.runs.stored import SampleKey
+from reasonbench.runs.training import TrainingWriter
 from reasonbench.runs.writer import Write, Writer
 from reasonbench.types import Completion, Message, Problem, Prompt, Verdict
 
@@ -29,7 +30,7 @@ _ROW_BYTES = 200
 """Roughly what a queued row weighs besides its text and token ids."""
 
 
-class RunStore(SearchWriter, Reader):
+class RunStore(SearchWriter, TrainingWriter, Reader):
     """One run's database. `add_*` return at once; reads see everything that was added before.
 
     Every `add_*` may be repeated. The first completion, prompt and problem of a key stays; the
@@ -279,15 +280,6 @@ class RunStore(SearchWriter, Reader):
             rewards: names; one that ends in `*` stands for all that begin so.
         """
         self._put("DELETE FROM step_scores WHERE reward GLOB ?", *((reward,) for reward in rewards))
-
-    def add_training(
-        self, step: int, metrics: Mapping[str, float], *, weight_version: int = 0
-    ) -> None:
-        """Log a trainer's metrics at a step; a step that is run again replaces its values."""
-        self._put(
-            f"INSERT OR REPLACE INTO training VALUES ({_marks(4)})",
-            *((step, metric, weight_version, value) for metric, value in metrics.items()),
-        )
 
     def flush(self) -> None:
         """Wait until everything added is committed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reasonbench.types import Finish, Message, Problem, Prompt, Usage, VerdictKind
 
@@ -124,11 +124,3 @@ class Counts(NamedTuple):
     @property
     def verdicts(self) -> int:
         return self.correct + self.incorrect + self.ungraded
-
-
-class TrainingStep(NamedTuple):
-    """What a trainer logged at one step."""
-
-    step: int
-    weight_version: int
-    metrics: dict[str, Any]
