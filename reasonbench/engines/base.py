@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from reasonbench.types import (
     Completion,
@@ -14,6 +15,9 @@ from reasonbench.types import (
     SamplingParams,
     Usage,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Watch = Callable[[int, float | None], bool]
 """Told every token of a completion and its confidence (None unless `top_logprobs` asks for it), in
@@ -95,4 +99,108 @@ class Engine(Protocol):
 
     async def aclose(self) -> None:
         """Free the model. Safe to call twice."""
+        ...
+
+
+InFlight = Literal["wait", "restart"]
+"""What becomes of requests that are running when new weights arrive. Either way no completion is
+written by two versions, and `Completion.weight_version` is the one that wrote all of it.
+
+"wait": they end first, with the old weights. "restart": they are aborted and sampled again from
+their first token with the new weights (what they had used counts as aborted); those with a watch,
+which has been told their tokens already, are waited for. Requests that come during a push wait for
+the new weights.
+"""
+
+
+class Loaded(NamedTuple):
+    """How new weights reached an engine.
+
+    Attributes:
+        how: "shared memory", "file", "in place", "ipc" or "nccl".
+        bytes: that were handed over.
+        waited: seconds until no request was running.
+        restarted: requests that were aborted and sampled again.
+    """
+
+    how: str
+    bytes: int
+    waited: float
+    restarted: int
+
+
+class Held(NamedTuple):
+    """What the workers of an engine compute with.
+
+    Attributes:
+        version: the version they loaded last, one per worker.
+        fingerprints: by the checkpoint's name of a weight, the `fingerprint.fingerprint` of what
+            is multiplied with, read back from where the kernels read it. Weights that cannot be
+            read back (sharded or quantised ones) are left out.
+    """
+
+    version: tuple[int, ...]
+    fingerprints: Mapping[str, int]
+
+
+class LiveEngine(Engine, Protocol):
+    """An engine whose weights can be replaced while it runs, as training does."""
+
+    weight_version: int
+    """The version of the weights that serve now; 0 until the first push."""
+
+    async def logprobs(
+        self, prompt_ids: Sequence[int], completion_ids: Sequence[int]
+    ) -> tuple[float, ...]:
+        """The log-probability of each token of a completion behind a prompt, in nats, raw (T = 1).
+
+        Computed anew with the weights of now: nothing is read from the prefix cache.
+
+        Raises:
+            EngineError: there is no prompt, or both are longer than the engine takes.
+        """
+        ...
+
+    async def load_weights(
+        self,
+        source: Path | Mapping[str, Tensor],
+        version: int,
+        in_flight: InFlight = "wait",
+    ) -> Loaded:
+        """Replace the weights, empty the prefix cache and stamp `version` from here on.
+
+        Args:
+            source: a folder of safetensors files, or tensors by the checkpoint's names. A tied
+                output layer is not among them. The names must be those of the whole model.
+            in_flight: see `InFlight`.
+
+        Raises:
+            EngineError: they did not arrive whole; nothing is served until a push succeeds.
+        """
+        ...
+
+    async def held(self) -> Held:
+        """What the workers hold, for `trainers.verify`."""
+        ...
+
+    async def sleep(self, *, discard: bool = False) -> bool:
+        """Free the memory of the GPU for the trainer, after the running requests.
+
+        Requests wait until `wake`, or with `discard` until new weights are loaded.
+
+        Args:
+            discard: the weights are given up rather than kept in main memory.
+
+        Returns:
+            whether memory was freed: an engine on CPU, or one that was not started for it (see
+            `trainers.push.for_training`), only pauses.
+        """
+        ...
+
+    async def wake(self) -> None:
+        """Serve again after `sleep`. Awake already is no error.
+
+        Raises:
+            EngineError: the weights were discarded: they have to be loaded.
+        """
         ...

@@ -1,0 +1,216 @@
+"""Whether the engine serves the weights that the trainer has.
+
+Two looks at it, since each sees what the other does not. Fingerprints: what each worker multiplies
+with, read back through its kernels, must be bit for bit what the trainer's weights are in the
+engine's number format; this sees a lost update however small it was. Log-probabilities: those of
+recent roll-outs must be the trainer's up to rounding; this sees what is wrong with the forward
+pass (a layer that is computed otherwise, weights under a wrong name, positions).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own custom
+
+from reasonbench.engines.base import Held, LiveEngine
+from reasonbench.engines.fingerprint import fingerprint
+from reasonbench.trainers.completion_loss import CHUNK, pad
+from reasonbench.trainers.data import Encoded
+from reasonbench.trainers.push import weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Sample = tuple[Sequence[int], Sequence[int]]
+"""The token ids of a prompt and of what was written behind it."""
+
+
+class StaleEngineError(RuntimeError):
+    """The engine does not serve the weights that the trainer has: roll-outs would be wrong."""
+
+
+class Tolerance(NamedTuple):
+    """The largest gap between log-probabilities, in nats a token, that rounding explains.
+
+    Attributes:
+        mean: of the absolute gap over all tokens.
+        max: of one token.
+    """
+
+    mean: float
+    max: float
+
+
+TOLERANCES: Mapping[str, Tolerance] = {
+    "float32": Tolerance(1e-4, 1e-2),
+    "bfloat16": Tolerance(0.05, 1.0),
+    "float16": Tolerance(0.01, 0.25),
+}
+"""By the engine's number format; docs/engines.md has the measured gaps that they are above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a verification found.
+
+    Attributes:
+        version: the weights' version.
+        mean: mean absolute gap of log-probabilities, in nats a token.
+        max: the largest gap of a token.
+        tokens: how many were compared.
+        exact: weights that were compared bit for bit.
+        weights: all that the trainer has.
+        seconds: that it took.
+    """
+
+    version: int
+    mean: float
+    max: float
+    tokens: int
+    exact: int
+    weights: int
+    seconds: float
+
+
+class Expected(NamedTuple):
+    """What the engine must show, made from the trainer's model.
+
+    Attributes:
+        fingerprints: by the checkpoint's name of a weight, in the engine's number format.
+        logprobs: one per completion token of every sample, in their order.
+    """
+
+    fingerprints: Mapping[str, int]
+    logprobs: tuple[float, ...]
+
+
+async def verify(
+    engine: LiveEngine,
+    model: PreTrainedModel,
+    samples: Sequence[Sample],
+    tolerance: Tolerance | None = None,
+    *,
+    version: int | None = None,
+) -> Verified:
+    """Compare the engine with the trainer's model after a push.
+
+    Args:
+        model: the trainer's; it must not change until this returns.
+        samples: recent roll-outs; about eight short ones are enough, and none needs to be there.
+        tolerance: of log-probabilities; that of the engine's number format by default.
+        version: what was pushed last; the engine's own where not given.
+
+    Raises:
+        StaleEngineError: they differ.
+    """
+    started = time.perf_counter()
+    wanted = engine.weight_version if version is None else version
+    own = asyncio.to_thread(expected, model, samples, engine.info.dtype or "float32")
+    found, logprobs, held = await asyncio.gather(own, score(engine, samples), engine.held())
+    return compare(
+        found, logprobs, held, tolerance or TOLERANCES[engine.info.dtype or "float32"],
+        version=wanted, stamped=engine.weight_version, started=started,
+    )  # fmt: skip
+
+
+async def score(engine: LiveEngine, samples: Sequence[Sample]) -> tuple[float, ...]:
+    """The engine's log-probabilities of every completion token, sample after sample."""
+    found = await asyncio.gather(*(engine.logprobs(*sample) for sample in samples))
+    return tuple(number for sample in found for number in sample)
+
+
+def expected(model: PreTrainedModel, samples: Sequence[Sample], dtype: str) -> Expected:
+    """What an engine that has the model's weights shows.
+
+    Where the model is sharded over processes, every process has to call this.
+
+    Args:
+        dtype: the engine's number format ("bfloat16").
+    """
+    stored = weights(model, tied=True)
+    number = getattr(torch, dtype)
+    fingerprints = {
+        name: fingerprint(tensor.to(number) if tensor.is_floating_point() else tensor)
+        for name, tensor in stored.items()
+    }
+    return Expected(fingerprints, trainer_logprobs(model, samples))
+
+
+@torch.no_grad()
+def trainer_logprobs(model: PreTrainedModel, samples: Sequence[Sample]) -> tuple[float, ...]:
+    """The model's own log-probabilities of every completion token at T = 1, in nats, fp32."""
+    if not samples:
+        return ()
+    batch = [
+        Encoded([*prompt, *written], [False] * len(prompt) + [True] * len(written))
+        for prompt, written in samples
+    ]
+    training = model.training
+    model.eval()
+    try:
+        padded = pad(batch, 0, model.device)
+        states = model.get_decoder()(input_ids=padded.ids, use_cache=False).last_hidden_state
+        states = states.reshape(-1, states.shape[-1])[padded.where]
+        head = model.get_output_embeddings()
+        pieces = zip(states.split(CHUNK), padded.targets.split(CHUNK), strict=True)
+        return tuple(
+            -number
+            for piece, targets in pieces
+            for number in F.cross_entropy(head(piece).float(), targets, reduction="none").tolist()
+        )
+    finally:
+        model.train(training)
+
+
+def compare(
+    own: Expected,
+    logprobs: Sequence[float],
+    held: Held,
+    tolerance: Tolerance,
+    *,
+    version: int,
+    stamped: int,
+    started: float,
+) -> Verified:
+    """The verdict over what the trainer expects and what the engine shows.
+
+    Args:
+        own: the trainer's side.
+        logprobs, held: the engine's.
+        version: what was pushed last.
+        stamped: what the engine stamps on completions.
+        started: clock reading when the verification began.
+
+    Raises:
+        StaleEngineError: they differ.
+    """
+    if {stamped, *held.version} != {version}:
+        raise StaleEngineError(
+            f"the engine is not at version {version} of the weights: it stamps version {stamped} "
+            f"and its workers hold {', '.join(map(str, held.version))}."
+        )
+    common = held.fingerprints.keys() & own.fingerprints.keys()
+    wrong = sorted(n for n in common if held.fingerprints[n] != own.fingerprints[n])
+    if wrong:
+        raise StaleEngineError(
+            f"{len(wrong)} of {len(common)} weights that the engine computes with are not the "
+            f"trainer's of version {version} ({', '.join(wrong[:3])}"
+            f"{', …' if len(wrong) > 3 else ''}): the push did not arrive whole."
+        )
+    gaps = [abs(a - b) for a, b in zip(own.logprobs, logprobs, strict=True)]
+    mean, largest = (sum(gaps) / len(gaps), max(gaps)) if gaps else (0.0, 0.0)
+    # so that a gap that is not a number fails as well
+    if not (mean <= tolerance.mean and largest <= tolerance.max):
+        raise StaleEngineError(
+            f"the engine's log-probabilities are not the trainer's at version {version} of the "
+            f"weights: {mean:.2g} nats a token apart (at most {tolerance.mean:g}), {largest:.2g} "
+            f"at the worst token (at most {tolerance.max:g})."
+        )
+    return Verified(version, mean, largest, len(gaps), len(common), len(own.fingerprints),
+                    time.perf_counter() - started)  # fmt: skip
