@@ -106,6 +106,7 @@ def _own() -> dict[str, Benchmark]:
         aime,
         amc,
         builtin,
+        builtin_training,
         countdown,
         game24,
         gpqa,
@@ -118,6 +119,7 @@ def _own() -> dict[str, Benchmark]:
 
     families = (
         builtin,
+        builtin_training,
         aime,
         amc,
         math,
