@@ -136,20 +136,17 @@ class _Head(torch.autograd.Function):
         size = max(1, ENTRIES // len(weight))
         count = len(targets)
         logprobs = torch.empty(count, dtype=torch.float32, device=hidden.device)
-        norms = torch.empty_like(logprobs)
-        entropies = torch.empty_like(logprobs) if entropy else logprobs.new_zeros(0)
-        logits = None
+        entropies = torch.empty(count if entropy else 0, device=hidden.device)
+        kept = None
         for start in range(0, count, size):
             part = slice(start, start + size)
-            logits = _logits(hidden[part], weight, temperature)
-            norms[part] = norm = torch.logsumexp(logits, -1)
-            logprobs[part] = logits.gather(-1, targets[part, None])[:, 0] - norm
+            logs = _log_softmax(hidden[part], weight, temperature)
+            logprobs[part] = logs.gather(-1, targets[part, None])[:, 0]
             if entropy:
-                chances = (logits - norm[:, None]).exp_()
-                entropies[part] = norm - chances.mul_(logits).sum(-1)
-        # A batch of one chunk keeps its logits: making them again would buy nothing.
-        kept = logits if logits is not None and len(logits) == count else None
-        ctx.save_for_backward(hidden, weight, targets, norms, entropies, kept)
+                entropies[part] = -logs.exp().mul_(logs).sum(-1)
+            # A batch of one chunk keeps them: making them again would buy nothing.
+            kept = logs if len(logs) == count else None
+        ctx.save_for_backward(hidden, weight, targets, entropies, kept)
         ctx.temperature, ctx.size = temperature, size
         ctx.set_materialize_grads(False)
         return logprobs, entropies
@@ -159,24 +156,21 @@ class _Head(torch.autograd.Function):
     def backward(
         ctx: Any, upper: Tensor | None, upper_entropy: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        hidden, weight, targets, norms, entropies, kept = ctx.saved_tensors
+        hidden, weight, targets, entropies, kept = ctx.saved_tensors
         want_hidden, want_weight = ctx.needs_input_grad[:2]
         hidden_grad = torch.empty_like(hidden) if want_hidden else None
         weight_grad = torch.zeros_like(weight) if want_weight else None
         if upper is None:
-            upper = torch.zeros_like(norms)
+            upper = torch.zeros(len(targets), device=hidden.device)
         for start in range(0, len(targets), ctx.size):
             part = slice(start, start + ctx.size)
-            logits = _logits(hidden[part], weight, ctx.temperature) if kept is None else kept
-            logs = (
-                logits - norms[part, None] if kept is not None else logits.sub_(norms[part, None])
-            )
-            rate = -upper[part, None]
-            if upper_entropy is not None:
-                bend = (logs + entropies[part, None]).mul_(-upper_entropy[part, None]).add_(rate)
-                grad = logs.exp_().mul_(bend)
+            logs = _log_softmax(hidden[part], weight, ctx.temperature) if kept is None else kept
+            grad = logs.exp()
+            if upper_entropy is None:
+                grad.mul_(-upper[part, None])
             else:
-                grad = logs.exp_().mul_(rate)
+                bend = (logs + entropies[part, None]).mul_(upper_entropy[part, None])
+                grad.mul_(bend.add_(upper[part, None]).neg_())
             grad.scatter_add_(-1, targets[part, None], upper[part, None])
             if ctx.temperature != 1.0:
                 grad.div_(ctx.temperature)
@@ -188,10 +182,12 @@ class _Head(torch.autograd.Function):
         return hidden_grad, weight_grad, None, None, None
 
 
-def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
-    """[positions, vocabulary], fp32, over the temperature."""
-    logits = torch.mm(hidden, weight.t()).float()
-    return logits if temperature == 1.0 else logits.div_(temperature)
+def _log_softmax(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
+    """[positions, vocabulary], fp32."""
+    logits = torch.mm(hidden, weight.t())
+    if temperature != 1.0:
+        logits = logits.float().div_(temperature)
+    return torch.log_softmax(logits, -1, dtype=torch.float32)
 
 
 def _checkpointed(
