@@ -11,7 +11,7 @@ from typing import Protocol
 
 from reasonbench.engines.base import Engine, EngineDeadError, EngineError, Watch
 from reasonbench.grading.graders import Graders
-from reasonbench.in_order import ENOUGH, InOrder, Made, Numbering, draw
+from reasonbench.in_order import InOrder, Made, Numbering, draw, enough_key
 from reasonbench.places import Places
 from reasonbench.plan import Pool, Task
 from reasonbench.runs.store import RunStore
@@ -117,6 +117,7 @@ async def generate(
     limits: Limits | None = None,
     judging: Judging | None = None,
     budget: int | None = None,
+    weight_version: int = 0,
 ) -> Outcome:
     """Sample, search, score and grade what the store does not hold yet.
 
@@ -130,12 +131,22 @@ async def generate(
             it has in flight.
         judging: the reward, where anything needs one.
         budget: policy-equivalent tokens of each search.
+        weight_version: of the engine's weights; what other versions wrote stays beside it.
 
     Raises:
         EngineDeadError: the engine or the reward died; everything finished before is in the store.
     """
     session = _Session(
-        tasks, engine, store, graders, seed, observer, max_in_flight, judging, budget
+        tasks,
+        engine,
+        store,
+        graders,
+        seed,
+        observer,
+        max_in_flight,
+        judging,
+        budget,
+        weight_version,
     )
     total = sum(task.requests + task.searches for task in tasks)
     observer.begin(total, session.stored)
@@ -161,7 +172,7 @@ async def generate(
             ended.result()  # an engine that died, a store that cannot write
             outcome.complete, outcome.stopped = True, None
             if not outcome.failed:
-                store.set_meta(ENOUGH, "enough")
+                store.set_meta(enough_key(weight_version), "enough")
     finally:
         jobs = (ended, *workers, *watchers)
         for job in jobs:
@@ -198,6 +209,7 @@ class _Session:
         max_in_flight: int,
         judging: Judging | None,
         budget: int | None,
+        weight_version: int,
     ) -> None:
         self.tasks = tasks
         self._engine = engine
@@ -207,11 +219,12 @@ class _Session:
         self.observer = observer
         self.judging = judging
         self.budget = budget
-        self.scoring = Scoring(drawings(tasks), judging, store)
+        self.version = weight_version
+        self.scoring = Scoring(drawings(tasks), judging, store, weight_version)
         self.outcome = Outcome()
         self.prompts: OrderedDict[tuple[str, str, str], Prompt] = OrderedDict()
         self.places = Places(max_in_flight)
-        self.done = finished(tasks, store)
+        self.done = finished(tasks, store, weight_version)
         self.missing = sum(1 for _ in self.work())
         self.stored = sum(
             (self.done[task.benchmark.name, pool.id].get(problem.id, 0)
@@ -253,7 +266,7 @@ class _Session:
     async def in_order(self, unit: Unit) -> None:
         """Draw one problem's completions until every rule has enough."""
         problem, pool = unit.problem, unit.pool
-        series = (problem.benchmark, problem.id, pool.id, 0)
+        series = (problem.benchmark, problem.id, pool.id, self.version)
         done = self.done[problem.benchmark, pool.id].get(problem.id, 0)
         before = {s.sample: s for s in self.store.of_problem(*series)} if done else {}
         drawing = InOrder(unit.rules, unit.certain, Numbering(self.graders, problem))
@@ -280,7 +293,7 @@ class _Session:
 
         The reward has its turn later, beside other requests.
         """
-        key = SampleKey(problem.benchmark, problem.id, pool.id, 0, sample)
+        key = SampleKey(problem.benchmark, problem.id, pool.id, self.version, sample)
         path = pool.path(sample)
         seed = request_seed(self.seed, problem.benchmark, problem.id, path)
         params = pool.params(seed, problem.question, chat=self.chat(pool))
@@ -323,6 +336,7 @@ class _Session:
             judging=self.judging,
             seed=self.seed,
             budget=self.budget,
+            weight_version=self.version,
         )
         self.outcome.usage += done.usage
         if done.failed:

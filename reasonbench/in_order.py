@@ -35,6 +35,11 @@ ENOUGH = "in_order"
 """meta key: "enough" where every rule had enough for every problem when generation ended."""
 
 
+def enough_key(weight_version: int) -> str:
+    """`ENOUGH` of a version of the weights."""
+    return f"{ENOUGH}:{weight_version}" if weight_version else ENOUGH
+
+
 def rules_of(task: Task, pool: Pool) -> tuple[Adaptive, ...]:
     """The rules that draw from a pool."""
     return tuple(s for s, p in task.strategies if p.id == pool.id and isinstance(s, Adaptive))
@@ -189,7 +194,12 @@ async def draw(
 
 
 async def decide(
-    store: RunStore, graders: Graders, benchmark: str, pool: str, rules: Sequence[Adaptive]
+    store: RunStore,
+    graders: Graders,
+    benchmark: str,
+    pool: str,
+    rules: Sequence[Adaptive],
+    weight_version: int = 0,
 ) -> bool:
     """Apply rules to a stored pool and store what they make of its samples.
 
@@ -212,14 +222,15 @@ async def decide(
                     if sample is None or sample.verdict is None:
                         short.append(stored.problem.id)
                         break
-                    key = SampleKey(benchmark, stored.problem.id, pool, 0, count)
+                    key = SampleKey(benchmark, stored.problem.id, pool, weight_version, count)
                     seen.append(await _read(store, numbering, key, sample))
                 count += 1
             for index, taken in enumerate(rule.taken(seen[:count])):
-                key = SampleKey(benchmark, stored.problem.id, pool, 0, index)
+                key = SampleKey(benchmark, stored.problem.id, pool, weight_version, index)
                 _write(store, key, record(rule), taken)
 
-    await together((one(stored) for stored in store.samples(benchmark, pool)), store, _AT_ONCE)
+    problems = store.samples(benchmark, pool, weight_version)
+    await together((one(stored) for stored in problems), store, _AT_ONCE)
     return not short
 
 

@@ -58,7 +58,11 @@ class Scoring:
     """
 
     def __init__(
-        self, drawings: Sequence[Drawing], judging: Judging | None, store: RunStore
+        self,
+        drawings: Sequence[Drawing],
+        judging: Judging | None,
+        store: RunStore,
+        weight_version: int = 0,
     ) -> None:
         self.judging = judging
         self.store = store
@@ -68,7 +72,9 @@ class Scoring:
         self.failure: str | None = None
         self._wanted = wanted(drawings) if judging is not None else {}
         # before anything new is stored, which would be scored twice
-        self._stored = [] if judging is None else list(_missing(drawings, judging.name, store))
+        self._stored = (
+            [] if judging is None else list(_missing(drawings, judging.name, store, weight_version))
+        )
         self._queue: asyncio.Queue[_Job | None] = asyncio.Queue(WAITING)
         self._seen: OrderedDict[tuple[str, str], Question] = OrderedDict()
 
@@ -142,9 +148,11 @@ def drawings(tasks: Sequence[Task]) -> list[Drawing]:
     ]
 
 
-def is_scored(drawings: Sequence[Drawing], reward: str, store: RunStore) -> bool:
+def is_scored(
+    drawings: Sequence[Drawing], reward: str, store: RunStore, weight_version: int = 0
+) -> bool:
     """Whether everything that is stored has the scores that strategies ask for."""
-    return next(_missing(drawings, reward, store), None) is None
+    return next(_missing(drawings, reward, store, weight_version), None) is None
 
 
 async def score_stored(drawings: Sequence[Drawing], judging: Judging, store: RunStore) -> Scoring:
@@ -178,12 +186,14 @@ def wanted(drawings: Sequence[Drawing]) -> dict[tuple[str, str], dict[str, Strat
     return found
 
 
-def _missing(drawings: Sequence[Drawing], reward: str, store: RunStore) -> Iterator[_Job]:
+def _missing(
+    drawings: Sequence[Drawing], reward: str, store: RunStore, weight_version: int
+) -> Iterator[_Job]:
     """What is stored without a score that a strategy asks for."""
     for (benchmark, pool), by_steps in wanted(drawings).items():
         for strategy in by_steps.values():
             name = stored_as(reward, strategy)
-            keys = list(store.unscored(benchmark, pool, name, strategy.n))
+            keys = list(store.unscored(benchmark, pool, name, strategy.n, weight_version))
             questions = {p.id: p.question for p in store.problems(benchmark)} if keys else {}
             for key in keys:
                 yield _Job(questions[key.problem_id], key, None, strategy)

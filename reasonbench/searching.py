@@ -98,6 +98,7 @@ async def search(
     judging: Judging | None,
     seed: int,
     budget: int | None,
+    weight_version: int = 0,
 ) -> Searched:
     """Search for one problem and store what was found, judged and grown.
 
@@ -138,7 +139,7 @@ async def search(
         ask=ask,
         messages=messages,
         meter=meter,
-        known=store.nodes(*where),
+        known=store.nodes(*where, weight_version),
         record=record,
     )
     judge = Judge(judging.reward if judging else None, question, meter, classes)
@@ -160,14 +161,15 @@ async def search(
             judging.forget(question)
     done.usage += read_only(meter.usage)
     done.tokens = meter.usage.decode_tokens
-    await _keep(problem, where, strategy, prompt, policy, done, store, graders, judging, seed)
+    await _keep(
+        problem, (*where, weight_version), prompt, policy, done, store, graders, judging, seed
+    )
     return done
 
 
 async def _keep(
     problem: Problem,
-    where: tuple[str, str, str],
-    strategy: Search,
+    where: tuple[str, str, str, int],
     prompt: Prompt,
     policy: Policy,
     done: Searched,
@@ -179,8 +181,9 @@ async def _keep(
     """Store the solutions with scores and verdicts; the tree comes last and says all is there."""
     store.drop_solutions(*where)  # of an attempt that failed, or was killed in these lines
     for sample, node in enumerate(done.found):
-        key = SampleKey(*where, 0, sample)
-        completion = _solution(node, prompt, request_seed(seed, *where[:2], node.path))
+        key = SampleKey(*where, sample)
+        node_seed = request_seed(seed, *where[:2], node.path)
+        completion = _solution(node, prompt, node_seed, key.weight_version)
         store.add_completion(key, completion)
         if judging is not None:
             _keep_scores(store, key, judging, node)
@@ -188,7 +191,7 @@ async def _keep(
         store.add_verdict(key, verdict)
         done.verdicts.append(verdict)
     if not done.found:
-        key = SampleKey(*where, 0, 0)
+        key = SampleKey(*where, 0)
         verdict = (
             Verdict("ungraded", None, "search", done.state)
             if done.failed
@@ -198,8 +201,9 @@ async def _keep(
         done.verdicts.append(verdict)
     meter = policy.meter
     store.add_trace(
-        *where,
+        *where[:3],
         _trace(policy, done),
+        where[3],
         search=StoredSearch(done.state, meter.tokens, meter.written, meter.judged, meter.usage),
     )
 
@@ -212,7 +216,7 @@ def _keep_scores(store: RunStore, key: SampleKey, judging: Judging, node: Node) 
         store.add_score(key, judging.name, scores)
 
 
-def _solution(node: Node, prompt: Prompt, seed: int) -> Completion:
+def _solution(node: Node, prompt: Prompt, seed: int, weight_version: int) -> Completion:
     """A path as one completion; what it cost stands in the trace."""
     completions = [step.completion for step in node.line() if step.completion is not None]
     sums = [
@@ -228,6 +232,7 @@ def _solution(node: Node, prompt: Prompt, seed: int) -> Completion:
         finish="stop",
         mean_logprob=math.fsum(total for total, _ in sums) / sampled if known else None,
         seed=seed,
+        weight_version=weight_version,
         thinking_open=prompt.thinking_open,
     )
 

@@ -7,19 +7,22 @@ files or the command that made it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from reasonbench.behaviour.score import STALE, program, score
 from reasonbench.generate import ABORTED_TOKENS, GENERATION_SECONDS
+from reasonbench.errors import UsageError
 from reasonbench.grading.graders import Graders
-from reasonbench.in_order import ENOUGH, TAKEN, decide
+from reasonbench.in_order import TAKEN, decide, enough_key
 from reasonbench.results import JudgedBy, Measured, Pricing, measure, rows
 from reasonbench.rewarding import info_of, share, stored_as
 from reasonbench.runs import RunStore, SampleKey, atomic_write
-from reasonbench.runs.stored import Reading, StoredProblem
+from reasonbench.runs.run import read_results
+from reasonbench.runs.stored import Reading, Series, StoredProblem
+from reasonbench.runs.training import Evaluation
 from reasonbench.stack import stack
 from reasonbench.strategies import AnyStrategy, parse
 from reasonbench.strategies.adaptive import Adaptive
@@ -45,11 +48,18 @@ PROBLEMS_AT_ONCE = 8
 """Problems whose answers are classed at the same time."""
 
 
-async def regrade(store: RunStore, graders: Graders, *, only_missing: bool = False) -> int:
+async def regrade(
+    store: RunStore,
+    graders: Graders,
+    *,
+    only_missing: bool = False,
+    weight_version: int | None = None,
+) -> int:
     """Grade stored completions again; returns how many verdicts were written.
 
     Args:
         only_missing: only those that a kill left without a verdict, or that the grader failed on.
+        weight_version: only those of this version; of all by default.
     """
     problems = {(p.benchmark, p.id): p for p in store.problems()}
     at_once = min((graders.in_flight(p.question.kind) for p in problems.values()), default=1)
@@ -57,8 +67,11 @@ async def regrade(store: RunStore, graders: Graders, *, only_missing: bool = Fal
     count = 0
     if not only_missing:
         store.drop_scores(*STALE)
-        store.set_meta(ENOUGH, "unknown")
+        for evaluation in (None, *store.evaluations()):
+            store.set_meta(enough_key(evaluation.weight_version if evaluation else 0), "unknown")
     for series in store.series():
+        if weight_version not in (None, series.weight_version):
+            continue
         if pools.get(series.pool, {}).get("role") == "tests":
             continue
         answers_only = pools.get(series.pool, {}).get("answers_only", False)
@@ -89,40 +102,41 @@ async def _regrade(
     store.add_verdict(key, verdict)
 
 
-async def summarise(store: RunStore, graders: Graders) -> dict[str, Any]:
-    """Class the answers, compute the rows, write results.json, and return what it holds."""
+async def summarise(
+    store: RunStore, graders: Graders, *, only: int | None = None
+) -> dict[str, Any]:
+    """Class the answers, compute the rows, write results.json, and return what it holds.
+
+    Args:
+        only: the weight version whose rows are computed; those of others stay as they were written.
+            All of them by default.
+    """
     plan: dict[str, Any] = json.loads(store.meta(PLAN) or '{"benchmarks": {}, "deviations": []}')
     model = ModelInfo(**json.loads(store.meta(MODEL) or "null") or NO_MODEL)
     judging = judged_by(store, plan.get("reward"), model)
-    budget: int | None = plan.get("budget")
     pricing = price(store, store.config, judging)
+    made = {e.weight_version: e for e in store.evaluations()}
+    written = {} if only is None else _written(store, made)
     found: list[dict[str, Any]] = []
     complete = True
-    store.drop_scores(TAKEN)
-    for benchmark, task in plan["benchmarks"].items():
-        strategies = {spelled: parse(spelled) for spelled in task["strategies"]}
-        tests_pools: dict[str, str] = task.get("tests", {})
-        for pool, wanted in task["completions"].items():
-            if pool in tests_pools.values():
-                complete &= _drawn(store, benchmark, pool) >= wanted
-                continue
-            drawing = [s for name, s in strategies.items() if task["strategies"][name] == pool]
-            if _votes(store, benchmark, drawing):
-                await class_answers(store, graders, benchmark, pool)
-            await score_programs(store, graders, benchmark, pool, tests_pools.get(pool), drawing)
-            complete &= store.count(benchmark, pool).verdicts >= wanted
-            rules = [s for s in drawing if isinstance(s, Adaptive)]
-            complete &= await decide(store, graders, benchmark, pool, rules)
-        searched: dict[str, int] = task.get("searches", {})
-        for pool, wanted in searched.items():
-            complete &= len(store.searches(benchmark, pool)) >= wanted
-            drawing = [s for name, s in strategies.items() if task["strategies"][name] == pool]
-            if _votes(store, benchmark, drawing):
-                await class_answers(store, graders, benchmark, pool)
-        for spelled, strategy in strategies.items():
-            measured = measured_of(store, plan, benchmark, spelled, judging)
-            reward = judging_of(store, task, spelled, judging)
-            found.extend(rows(benchmark, strategy, measured, model, pricing, reward, budget=budget))
+    for version in sorted(made) or [0]:
+        evaluation = made.get(version)
+        if version in written and version != only:
+            found += written[version]
+            continue
+        whole = await _prepare(store, graders, plan, version)
+        complete &= whole
+        for benchmark, task in plan["benchmarks"].items():
+            for spelled in task["strategies"]:
+                measured = measured_of(
+                    store, plan, benchmark, spelled, judging, weight_version=version
+                )
+                reward = judging_of(store, task, spelled, judging)
+                made_rows = rows(
+                    benchmark, parse(spelled), measured, model, pricing, reward,
+                    budget=plan.get("budget"), weight_version=version,
+                )  # fmt: skip
+                found += made_rows if evaluation is None else _at_step(made_rows, evaluation, plan)
     results = {
         "schema": SCHEMA,
         "run": {
@@ -130,9 +144,10 @@ async def summarise(store: RunStore, graders: Graders) -> dict[str, Any]:
             "created": store.meta("created"),
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": store.config.get("seed"),
-            "complete": complete,
+            "complete": complete and all(e.complete for e in made.values()),
             "graded": store.count().verdicts,
             "usage": usage(store),
+            **({"evaluations": [e._asdict() for e in made.values()]} if made else {}),
         },
         "model": asdict(model),
         "reward": None if judging is None else judging.described,
@@ -143,6 +158,67 @@ async def summarise(store: RunStore, graders: Graders) -> dict[str, Any]:
     store.flush()
     atomic_write(store.folder / RESULTS, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     return results
+
+
+async def _prepare(
+    store: RunStore, graders: Graders, plan: Mapping[str, Any], weight_version: int
+) -> bool:
+    """Class answers, run programs and apply rules, as the strategies of the plan need it.
+
+    Returns:
+        Whether everything that was planned for the version is there.
+    """
+    store.drop_scores(TAKEN, weight_version=weight_version)
+    complete = True
+    for benchmark, task in plan["benchmarks"].items():
+        strategies = {spelled: parse(spelled) for spelled in task["strategies"]}
+        tests_pools: dict[str, str] = task.get("tests", {})
+        for pool, wanted in task["completions"].items():
+            series = Series(benchmark, pool, weight_version)
+            if pool in tests_pools.values():
+                complete &= _drawn(store, series) >= wanted
+                continue
+            drawing = [s for name, s in strategies.items() if task["strategies"][name] == pool]
+            if _votes(store, benchmark, drawing):
+                await class_answers(store, graders, series)
+            await score_programs(store, graders, series, tests_pools.get(pool), drawing)
+            complete &= store.count(*series).verdicts >= wanted
+            rules = [s for s in drawing if isinstance(s, Adaptive)]
+            complete &= await decide(store, graders, benchmark, pool, rules, weight_version)
+        searched: dict[str, int] = task.get("searches", {})
+        for pool, wanted in searched.items():
+            series = Series(benchmark, pool, weight_version)
+            complete &= len(store.searches(*series)) >= wanted
+            drawing = [s for name, s in strategies.items() if task["strategies"][name] == pool]
+            if _votes(store, benchmark, drawing):
+                await class_answers(store, graders, series)
+    return complete
+
+
+def _written(store: RunStore, made: Mapping[int, Evaluation]) -> dict[int, list[dict[str, Any]]]:
+    """The rows that results.json has of finished evaluations, by weight version."""
+    try:
+        written = read_results(store.folder)["rows"]
+    except UsageError:  # none yet, or broken: everything is computed
+        return {}
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in written:
+        evaluation = made.get(row["weight_version"])
+        if evaluation is not None and evaluation.complete and row.get("step") == evaluation.step:
+            found.setdefault(row["weight_version"], []).append(row)
+    return found
+
+
+def _at_step(
+    found: Iterable[dict[str, Any]], evaluation: Evaluation, plan: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Rows of an evaluation in the loop; of all problems only, where the plan says so.
+
+    A training run has hundreds of them, and its table is written anew after each.
+    """
+    for row in found:
+        if plan.get("groups", True) or (row["level"] is None and row["subject"] is None):
+            yield {**row, "step": evaluation.step}
 
 
 NO_MODEL = {"model": "recorded", "engine": "none", "engine_version": ""}
@@ -156,6 +232,7 @@ def measured_of(
     judging: JudgedBy | None,
     *,
     problems: Iterable[StoredProblem] | None = None,
+    weight_version: int = 0,
 ) -> list[Measured]:
     """The problems of a benchmark as one of the run's strategies sees them, in their order.
 
@@ -165,25 +242,29 @@ def measured_of(
         plan: as `PLAN` holds it.
         spelled: the strategy, as the plan has it.
         problems: with the samples that count; all that is stored where it is not given.
+        weight_version: of the samples.
     """
     task = plan["benchmarks"][benchmark]
     pool: str = task["strategies"][spelled]
     strategy = parse(spelled)
     tests = task.get("tests", {}).get(pool) if strategy.behaviour else None
-    searches = store.searches(benchmark, pool) if pool in task.get("searches", {}) else {}
+    series = Series(benchmark, pool, weight_version)
+    searches = store.searches(*series) if pool in task.get("searches", {}) else {}
     judging = judging_of(store, task, spelled, judging)
-    read = _readings(store, benchmark, pool, strategy, judging)
+    read = _readings(store, series, strategy, judging)
     return [
         measure(
             stored,
             strategy,
-            () if tests is None else store.of_problem(benchmark, stored.problem.id, tests),
+            ()
+            if tests is None
+            else store.of_problem(benchmark, stored.problem.id, tests, weight_version),
             judging,
             read.get(stored.problem.id, {}),
             searches.get(stored.problem.id),
             plan.get("budget"),
         )
-        for stored in (store.samples(benchmark, pool) if problems is None else problems)
+        for stored in (store.samples(*series) if problems is None else problems)
     ]
 
 
@@ -208,18 +289,14 @@ def judged_by(store: RunStore, name: str | None, policy: ModelInfo) -> JudgedBy 
 
 
 def _readings(
-    store: RunStore,
-    benchmark: str,
-    pool: str,
-    strategy: AnyStrategy,
-    judging: JudgedBy | None,
+    store: RunStore, series: Series, strategy: AnyStrategy, judging: JudgedBy | None
 ) -> Mapping[str, Mapping[int, Reading]]:
     """What the strategy's reward read, by problem and sample."""
     if judging is None or strategy.scorer != SCORER:
         return {}
     found: dict[str, dict[int, Reading]] = {}
     for (problem, sample), reading in store.readings(
-        benchmark, pool, stored_as(judging.name, strategy)
+        series.benchmark, series.pool, stored_as(judging.name, strategy), series.weight_version
     ).items():
         found.setdefault(problem, {})[sample] = reading
     return found
@@ -232,7 +309,7 @@ def _votes(store: RunStore, benchmark: str, strategies: Sequence[AnyStrategy]) -
     return any(problem.question.kind != "code" for problem in store.problems(benchmark))
 
 
-async def class_answers(store: RunStore, graders: Graders, benchmark: str, pool: str) -> None:
+async def class_answers(store: RunStore, graders: Graders, series: Series) -> None:
     """Give every answer of a pool its equivalence class within its problem.
 
     A truncated completion abstains, whatever answer it holds.
@@ -242,11 +319,13 @@ async def class_answers(store: RunStore, graders: Graders, benchmark: str, pool:
         answers = [program(sample) for sample in stored.samples]
         classes = await graders.classes(stored.problem, answers)
         numbered = {s.sample: c for s, c in zip(stored.samples, classes, strict=True)}
-        store.set_classes(benchmark, stored.problem.id, pool, numbered)
+        store.set_classes(
+            series.benchmark, stored.problem.id, series.pool, numbered, series.weight_version
+        )
 
     jobs = (
         one(stored)
-        for stored in store.samples(benchmark, pool)
+        for stored in store.samples(*series)
         if any(s.answer_class is None for s in stored.samples)
     )
     await together(jobs, store, PROBLEMS_AT_ONCE)
@@ -255,8 +334,7 @@ async def class_answers(store: RunStore, graders: Graders, benchmark: str, pool:
 async def score_programs(
     store: RunStore,
     graders: Graders,
-    benchmark: str,
-    pool: str,
+    series: Series,
     tests_pool: str | None,
     strategies: Sequence[AnyStrategy],
 ) -> None:
@@ -269,17 +347,17 @@ async def score_programs(
     if not needing:
         return
     for strategy in needing:
-        strategy.check([problem.question for problem in store.problems(benchmark)])
+        strategy.check([problem.question for problem in store.problems(series.benchmark)])
     jobs = (
-        score(store, graders.code, stored, pool, tests_pool, needing)
-        for stored in store.samples(benchmark, pool)
+        score(store, graders.code, stored, series.pool, tests_pool, needing, series.weight_version)
+        for stored in store.samples(*series)
     )
     await together(jobs, store, PROBLEMS_AT_ONCE)
 
 
-def _drawn(store: RunStore, benchmark: str, pool: str) -> int:
+def _drawn(store: RunStore, series: Series) -> int:
     """Completions of tests that are there or failed for good."""
-    return sum(len(stored.samples) for stored in store.samples(benchmark, pool))
+    return sum(len(stored.samples) for stored in store.samples(*series))
 
 
 def price(store: RunStore, config: Mapping[str, Any], judging: JudgedBy | None) -> Pricing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from reasonbench.in_order import ENOUGH, certain, rules_of
+from reasonbench.in_order import certain, enough_key, rules_of
 from reasonbench.plan import Pool, Task
 from reasonbench.runs.store import RunStore
 from reasonbench.searching import is_failed
@@ -41,10 +41,10 @@ class Unit(NamedTuple):
     certain: int
 
 
-def is_finished(tasks: Sequence[Task], store: RunStore) -> bool:
+def is_finished(tasks: Sequence[Task], store: RunStore, weight_version: int = 0) -> bool:
     """Whether the store holds every completion and every search that the tasks need."""
-    enough = store.meta(ENOUGH) == "enough"
-    done = finished(tasks, store)
+    enough = store.meta(enough_key(weight_version)) == "enough"
+    done = finished(tasks, store, weight_version)
     for item in work(tasks, done):
         if not enough or not isinstance(item, Unit):
             return False
@@ -79,7 +79,9 @@ def work(
                         yield Draw(rank, problem, pool, sample)
 
 
-def finished(tasks: Sequence[Task], store: RunStore) -> dict[tuple[str, str], dict[str, int]]:
+def finished(
+    tasks: Sequence[Task], store: RunStore, weight_version: int = 0
+) -> dict[tuple[str, str], dict[str, int]]:
     """By benchmark and pool, then by problem: a number whose bit i says that sample i is stored.
 
     Of a search it is 1 where it ended, other than by errors.
@@ -89,9 +91,9 @@ def finished(tasks: Sequence[Task], store: RunStore) -> dict[tuple[str, str], di
         for pool in task.pools:
             at = (task.benchmark.name, pool.id)
             if pool.search is None:
-                found[at] = _bits(store.finished(*at))
+                found[at] = _bits(store.finished(*at, weight_version))
             else:
-                ended = store.searches(*at).items()
+                ended = store.searches(*at, weight_version).items()
                 found[at] = {problem: 1 for problem, s in ended if not is_failed(s.state)}
     return found
 

@@ -22,7 +22,7 @@ from reasonbench.behaviour.asserts import arguments, written_tests
 from reasonbench.behaviour.inputs import shared
 from reasonbench.behaviour.observe import Runs
 from reasonbench.runs.store import RunStore
-from reasonbench.runs.stored import SampleKey, Scores, StoredProblem, StoredSample
+from reasonbench.runs.stored import SampleKey, Scores, Series, StoredProblem, StoredSample
 from reasonbench.strategies import AnyStrategy, Behaviour
 from reasonbench.strategies.base import PUBLIC
 
@@ -40,20 +40,22 @@ async def score(
     pool: str,
     tests_pool: str | None,
     strategies: Sequence[AnyStrategy],
+    weight_version: int = 0,
 ) -> None:
     """Run the programs of one problem for the strategies that choose by what these do.
 
     Args:
-        stored: the problem with its programs, of weight version 0.
+        stored: the problem with its programs, of one weight version.
         tests_pool: holds the tests that the model wrote for it.
         strategies: that draw from the pool.
 
     Raises:
         UsageError: programs cannot be run on this machine.
     """
+    series = Series(stored.problem.benchmark, pool, weight_version)
     public = [s.n for s in strategies if s.public or s.scorer == PUBLIC]
     if public:
-        await _public(store, code, stored, pool, max(public))
+        await _public(store, code, stored, series, max(public))
     sizes: dict[Behaviour, int] = {}
     for strategy in strategies:
         if strategy.behaviour is not None:
@@ -61,10 +63,10 @@ async def score(
     for behaviour, n in sizes.items():
         written: list[str] = []
         if behaviour.completions and tests_pool is not None:
-            written = _written(store, stored, tests_pool, behaviour)
+            written = _written(store, stored, series._replace(pool=tests_pool), behaviour)
         samples = [s for s in stored.samples if s.sample < n]
         run = _passed if behaviour.by == "tests" else _observed
-        await run(store, code, stored, pool, samples, behaviour, written)
+        await run(store, code, stored, series, samples, behaviour, written)
 
 
 def program(sample: StoredSample) -> str | None:
@@ -88,19 +90,21 @@ def passes_examples(sample: StoredSample) -> bool:
     return sample.scores.get(PUBLIC, Scores()).whole == 1.0
 
 
-async def _public(store: RunStore, code: Runs, stored: StoredProblem, pool: str, n: int) -> None:
+async def _public(
+    store: RunStore, code: Runs, stored: StoredProblem, series: Series, n: int
+) -> None:
     samples = [s for s in stored.samples if s.sample < n and PUBLIC not in s.scores]
     found = await observe.public(code, stored.problem, [program(s) for s in samples])
     for sample, (passed, there) in zip(samples, found, strict=True):
         share = passed / there if there else 1.0
-        store.add_score(_key(stored, pool, sample), PUBLIC, whole=share)
+        store.add_score(_key(stored, series, sample), PUBLIC, whole=share)
 
 
 async def _passed(
     store: RunStore,
     code: Runs,
     stored: StoredProblem,
-    pool: str,
+    series: Series,
     samples: Sequence[StoredSample],
     behaviour: Behaviour,
     written: Sequence[str],
@@ -111,14 +115,16 @@ async def _passed(
     found = await observe.passed(code, question, [program(s) for s in todo], written)
     for sample, bits in zip(todo, found, strict=True):
         steps = (digest, *_packed(bits))
-        store.add_score(_key(stored, pool, sample), behaviour.reward, steps, whole=float(sum(bits)))
+        store.add_score(
+            _key(stored, series, sample), behaviour.reward, steps, whole=float(sum(bits))
+        )
 
 
 async def _observed(
     store: RunStore,
     code: Runs,
     stored: StoredProblem,
-    pool: str,
+    series: Series,
     samples: Sequence[StoredSample],
     behaviour: Behaviour,
     written: Sequence[str],
@@ -133,17 +139,21 @@ async def _observed(
     numbers = await observe.classes(code, question, programs, inputs)
     for sample, number in zip(samples, numbers, strict=True):
         value = float(number)
-        store.add_score(_key(stored, pool, sample), behaviour.reward, (digest, value), whole=value)
+        store.add_score(
+            _key(stored, series, sample), behaviour.reward, (digest, value), whole=value
+        )
 
 
-def _written(store: RunStore, stored: StoredProblem, pool: str, behaviour: Behaviour) -> list[str]:
+def _written(
+    store: RunStore, stored: StoredProblem, series: Series, behaviour: Behaviour
+) -> list[str]:
     """The tests that the model wrote for a problem."""
-    benchmark, problem_id = stored.problem.benchmark, stored.problem.id
-    prompt = store.prompt(benchmark, problem_id, pool)
+    where = (series.benchmark, stored.problem.id, series.pool)
+    prompt = store.prompt(*where)
     thinking_open = prompt is not None and prompt.prompt.thinking_open
     texts = [
         (sample.text, thinking_open)
-        for sample in store.of_problem(benchmark, problem_id, pool, text=True)
+        for sample in store.of_problem(*where, series.weight_version, text=True)
         if sample.text is not None and sample.sample < behaviour.completions
     ]
     return written_tests(texts, stored.problem.question.data.get("entry", ""), per=behaviour.per)
@@ -154,8 +164,8 @@ def _is_fresh(sample: StoredSample, behaviour: Behaviour, digest: float) -> bool
     return bool(steps) and steps[0] == digest
 
 
-def _key(stored: StoredProblem, pool: str, sample: StoredSample) -> SampleKey:
-    return SampleKey(stored.problem.benchmark, stored.problem.id, pool, 0, sample.sample)
+def _key(stored: StoredProblem, series: Series, sample: StoredSample) -> SampleKey:
+    return SampleKey(series.benchmark, stored.problem.id, *series[1:], sample.sample)
 
 
 def _digest(texts: Iterable[str]) -> float:

@@ -162,12 +162,14 @@ class SearchWriter:
             ),
         )
 
-    def drop_solutions(self, benchmark: str, problem_id: str, pool: str) -> None:
+    def drop_solutions(
+        self, benchmark: str, problem_id: str, pool: str, weight_version: int = 0
+    ) -> None:
         """Forget what an earlier search of the problem found; its steps stay."""
         for table in ("completions", "verdicts", "step_scores"):
             self._put(
-                f"DELETE FROM {table} WHERE benchmark = ? AND problem_id = ? AND pool = ?",
-                (benchmark, problem_id, pool),
+                f"DELETE FROM {table} WHERE {_PROBLEM}",
+                (benchmark, problem_id, pool, weight_version),
             )
 
     def add_trace(

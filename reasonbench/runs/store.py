@@ -273,13 +273,17 @@ class RunStore(SearchWriter, TrainingWriter, Reader):
             ),
         )
 
-    def drop_scores(self, *rewards: str) -> None:
+    def drop_scores(self, *rewards: str, weight_version: int | None = None) -> None:
         """Forget what these rewards said of all samples.
 
         Args:
             rewards: names; one that ends in `*` stands for all that begin so.
+            weight_version: only what they said of this version's samples.
         """
-        self._put("DELETE FROM step_scores WHERE reward GLOB ?", *((reward,) for reward in rewards))
+        self._put(
+            "DELETE FROM step_scores WHERE reward GLOB ? AND (weight_version = ? OR ? IS NULL)",
+            *((reward, weight_version, weight_version) for reward in rewards),
+        )
 
     def flush(self) -> None:
         """Wait until everything added is committed.
