@@ -1,0 +1,1 @@
+"""Losses and gradients of TRL 1.16, and the setting in which they were computed."""
