@@ -13,8 +13,9 @@ _REFLECTION = re.compile(
     \b(?:
       wait | hmm+ | hold\ on | on\ second\ thought | alternatively | let\ me\ think\ again
       | (?:let\ me|let[’']s|let\ us|i(?:[’']ll|\ will|\ should|\ need\ to))\ (?:just\ )?
-        (?:re-?)?(?:check|verify|evaluate|examine|consider|calculate|compute|read|think)
-      | (?:double|cross)[- ]check(?:ing)? | re-?(?:check|evaluate|examine|consider|calculate)(?:ing)?
+        (?:check|verify|(?:re-?)(?:read|think|compute|count|solve|visit|assess))
+      | (?:double|cross)[- ]check(?:ing)?
+      | re-?(?:check|evaluate|examine|consider|calculate)(?:ing)?
       | try\ (?:again|another) | start\ over | go\ back
       | (?:i\ made|there[’']s|there\ is|that[’']s|that\ is|this\ is)\ (?:a|an)\ (?:mistake|error)
       | (?:that|this)\ (?:is|was|seems)\ (?:wrong|not\ right|incorrect|off) | that\ can[’']t\ be
