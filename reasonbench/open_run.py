@@ -22,9 +22,10 @@ def open_run(
 ) -> Iterator[RunStore]:
     """A new run, or the one of that configuration in the folder.
 
-    Where the block fails before anything was sampled or graded (a model that is not there, a file
-    with a broken line), a run that was new is removed again: the folder stays free for the
-    command that mends it. What took no model to make (`disposable`) is removed after any failure.
+    Where the block fails before anything was sampled, graded or trained (a model that is not
+    there, a file with a broken line), a run that was new is removed again: the folder stays free
+    for the command that mends it. What took no model to make (`disposable`) is removed after any
+    failure.
 
     Raises:
         UsageError: see `RunStore.create_or_resume`.
@@ -46,6 +47,7 @@ def open_run(
 def _is_empty(folder: Path) -> bool:
     try:
         with RunStore.open(folder) as store:
-            return store.count().verdicts == store.count().completions == 0
+            trained = next(iter(store.training()), None) is not None
+            return not trained and store.count().verdicts == store.count().completions == 0
     except UsageError:  # a disk that cannot be read either: leave everything as it is
         return False

@@ -1,0 +1,373 @@
+"""Reinforcement learning of a policy: GRPO and its family, PPO.
+
+Each step writes a batch of roll-outs with the live engine, updates the policy, pushes its weights
+to the engine and checks that they arrived. With `asynchronous` the next batch is written while
+this one is trained on, by weights that are then one step old.
+
+Left out on purpose: tools and turns within a roll-out, and roll-outs that outlive a push (each is
+written by one version of the weights).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from reasonbench.engines.base import LiveEngine
+from reasonbench.grading.graders import Graders
+from reasonbench.in_loop import EvalPoint, InLoop
+from reasonbench.open_run import open_run
+from reasonbench.runs import RunStore, atomic_write
+from reasonbench.trainers import checkpoint, rl_checkpoint, rl_metrics
+from reasonbench.trainers.grpo_config import VOLATILE, GrpoConfig
+from reasonbench.trainers.policy_update import Learner, Sums
+from reasonbench.trainers.push import push
+from reasonbench.trainers.rl_checkpoint import Place
+from reasonbench.trainers.rl_cores import cpu_seconds
+from reasonbench.trainers.rl_metrics import Spent
+from reasonbench.trainers.rl_open import Opened, open_all, prepare
+from reasonbench.trainers.rl_problems import Cursor, stream
+from reasonbench.trainers.rollouts import Rollouts, Sampler
+from reasonbench.trainers.start import save_model
+from reasonbench.trainers.verify import TOLERANCES, Sample, Tolerance, verify
+
+BEST = "best"
+"""Folder below the run's with the model that evaluated best."""
+
+_VERIFIED = 8
+"""Roll-outs that each push is checked with."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A finished step.
+
+    Attributes:
+        step: how many are done.
+        steps: how many there will be.
+        metrics: what was logged.
+        tokens_per_second: decoded and trained tokens a wall-clock second of this step.
+        seconds_left: at the mean pace of this session, evaluations left out.
+    """
+
+    step: int
+    steps: int
+    metrics: Mapping[str, float]
+    tokens_per_second: float
+    seconds_left: float
+
+
+class Watcher(Protocol):
+    """Who is told how the run goes."""
+
+    def starting(self, model: str) -> None:
+        """The engine is being started."""
+
+    def noticed(self, sentence: str) -> None:
+        """Something the user should know."""
+
+    def stepped(self, row: StepRow) -> None:
+        """A step is done and logged."""
+
+    def evaluated(self, points: Sequence[EvalPoint]) -> None:
+        """The weights of now were evaluated."""
+
+
+class Silent:
+    """A watcher that tells nobody."""
+
+    def starting(self, model: str) -> None: ...
+    def noticed(self, sentence: str) -> None: ...
+    def stepped(self, row: StepRow) -> None: ...
+    def evaluated(self, points: Sequence[EvalPoint]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How a run ended.
+
+    Attributes:
+        folder: of the run.
+        steps: done in all.
+        why: "done", "patience" (no better evaluation for long) or "interrupted" (resumable).
+        best: the best evaluation, whose model lies in `best/`; None without evaluations.
+        metrics: of the last step of this session.
+    """
+
+    folder: Path
+    steps: int
+    why: str
+    best: EvalPoint | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def train(
+    config: GrpoConfig,
+    out: Path,
+    watcher: Watcher | None = None,
+    *,
+    resume: bool = False,
+) -> Trained:
+    """Trains; see `train_async`."""
+    return asyncio.run(train_async(config, out, watcher, resume=resume))
+
+
+async def train_async(
+    config: GrpoConfig,
+    out: Path,
+    watcher: Watcher | None = None,
+    *,
+    resume: bool = False,
+    stop: asyncio.Event | None = None,
+    engine: LiveEngine | None = None,
+) -> Trained:
+    """Trains and writes the model folder to `out`, which is also the run's folder.
+
+    Args:
+        config: the whole run.
+        out: gets `config.toml`, `run.db`, the model's files, `best/`, and `checkpoint.pt` while
+            the run lasts.
+        watcher: is told of every step.
+        resume: go on from the checkpoint in `out`; from the beginning where the run ended before
+            the first.
+        stop: set it to stop after the step in progress, with a checkpoint.
+        engine: write with this one, which serves the model to start from at version 0, instead
+            of opening one (it stays open).
+
+    Raises:
+        UsageError: anything the user can mend, before anything is overwritten.
+        TrainingDiverged: a loss, a gradient or a ratio is out of bounds.
+        StaleEngineError: the engine does not serve the weights that were pushed.
+        EngineDeadError, EngineError: the engine died, or takes no request.
+            After any of these `out` keeps the last checkpoint.
+    """
+    watcher = watcher or Silent()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    random.seed(config.seed)
+    async with AsyncExitStack() as stack:
+        graders = Graders()
+        stack.push_async_callback(graders.aclose)
+        prepared = prepare(config, graders)
+        settings = config.model_dump(mode="json", exclude_none=True)
+        store = stack.enter_context(open_run(out, {"train": "grpo", **settings}, VOLATILE))
+        place = Place(0, 0, None, Spent())
+        learner = Learner(
+            config, prepared.algorithm, prepared.model, prepared.pad_id, prepared.multiple
+        )
+        if resume and (out / checkpoint.FILE).is_file():
+            place, state = rl_checkpoint.load(out, config)
+            learner.load(state)
+        store.rewind(place.step, place.step)
+        watcher.starting(config.model)
+        opened = await open_all(stack, config, prepared, engine)
+        for sentence in (*prepared.notices, opened.engine.notice):
+            if sentence:
+                watcher.noticed(sentence)
+        in_loop = None
+        if config.evaluation is not None:
+            in_loop = InLoop(store, config.evaluation, graders, model=config.model)
+            stack.push_async_callback(in_loop.aclose)
+        run = _Run(config, out, store, opened, learner, in_loop, place, watcher, stop)
+        return await run.loop()
+
+
+class _Run:
+    """One session of a run."""
+
+    def __init__(
+        self,
+        config: GrpoConfig,
+        out: Path,
+        store: RunStore,
+        opened: Opened,
+        learner: Learner,
+        in_loop: InLoop | None,
+        place: Place,
+        watcher: Watcher,
+        stop: asyncio.Event | None,
+    ) -> None:
+        self.config, self.out, self.store, self.learner = config, out, store, learner
+        self.engine, self.in_loop, self.place, self.watcher = opened.engine, in_loop, place, watcher
+        self.stop = stop or asyncio.Event()
+        prepared = opened.prepared
+        self.tokenizer, self.model = prepared.tokenizer, prepared.model
+        problems = stream(prepared.sources, config.seed, config.levels)
+        self.cursor = Cursor(problems, place.position)
+        self.sampler = Sampler(
+            config, self.engine, self.cursor, prepared.judge, prepared.algorithm.filter_groups
+        )
+        # one thread, so that torch computes as in a process of its own while requests are served
+        self.thread = ThreadPoolExecutor(1, "trainer", initializer=opened.bind)
+        self.metrics: dict[str, float] = {}
+        self.cpu_before = cpu_seconds() - place.spent.cpu_seconds
+        self.step_seconds = 0.0
+        self.first = place.step
+
+    async def loop(self) -> Trained:
+        """From the place to the end."""
+        try:
+            if self.place.step:
+                await self._push(self.place.pending)
+            await self._evaluate()
+            while self.place.step < self.config.steps and not self._ended():
+                await self._step()
+        finally:
+            self.thread.shutdown(cancel_futures=True)
+        best = self.in_loop.best if self.in_loop else None
+        if self.stop.is_set() and self.place.step < self.config.steps:
+            await self._save()
+            return Trained(self.out, self.place.step, "interrupted", best, self.metrics)
+        save_model(self.model, self.tokenizer, self.out)
+        self._summary(best)
+        (self.out / checkpoint.FILE).unlink(missing_ok=True)
+        why = "done" if self.place.step >= self.config.steps else "patience"
+        return Trained(self.out, self.place.step, why, best, self.metrics)
+
+    def _ended(self) -> bool:
+        return self.stop.is_set() or (self.in_loop is not None and self.in_loop.should_stop)
+
+    async def _step(self) -> None:
+        """Roll-outs, updates, push, verification, evaluation, log, checkpoint."""
+        place, config = self.place, self.config
+        started = time.perf_counter()
+        batch = place.pending or await self.sampler.batch(place.step)
+        place.pending = None
+        following: asyncio.Task[Rollouts] | None = None
+        if config.asynchronous and place.step + 1 < config.steps:
+            following = asyncio.create_task(self.sampler.batch(place.step))
+        try:
+            sums = await asyncio.get_running_loop().run_in_executor(
+                self.thread, self.learner.learn, batch, place.step
+            )
+            if following is not None:
+                place.pending = await following
+        except BaseException:
+            if following is not None:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+            raise
+        trained = time.perf_counter()
+        staleness = place.step - batch.version
+        place.step += 1
+        checked = await self._push(batch)
+        seconds = time.perf_counter() - started
+        metrics = self._measure(batch, sums, seconds)
+        metrics |= {"staleness": float(staleness), **checked}
+        metrics |= {
+            "seconds_rollout": batch.seconds,
+            "seconds_train": trained - started - (0.0 if staleness else batch.seconds),
+        }
+        self.store.add_training(place.step, metrics, weight_version=place.step)
+        self.metrics = metrics
+        self._tell(metrics, batch, sums, seconds)
+        await self._evaluate()
+        if config.save_every and place.step % config.save_every == 0 and place.step < config.steps:
+            await self._save()
+
+    async def _push(self, batch: Rollouts | None) -> dict[str, float]:
+        """Give the engine the weights of now and compare what it has with the trainer's."""
+        version = self.place.step
+        report = await push(self.engine, self.model, version)
+        found = await verify(
+            self.engine, self.model, _samples(batch), self._tolerance(), version=version
+        )
+        return {
+            "push_seconds": report.seconds,
+            "verify_seconds": found.seconds,
+            "verify_gap": found.mean,
+            "verify_gap_max": found.max,
+        }
+
+    def _tolerance(self) -> Tolerance | None:
+        if self.config.tolerance is None:
+            return None
+        usual = TOLERANCES[self.engine.info.dtype or "float32"]
+        return usual._replace(mean=self.config.tolerance)
+
+    def _measure(self, batch: Rollouts, sums: Sums, seconds: float) -> dict[str, float]:
+        """The step's metrics, and what the run has used so far."""
+        spent, info = self.place.spent, self.engine.info
+        spent.tokens_rollout += batch.usage.decode_tokens
+        spent.tokens_trained += sums.tokens
+        spent.flops += rl_metrics.rollout_flops(batch, info)
+        spent.flops += rl_metrics.training_flops(sums, batch, info)
+        spent.seconds += seconds
+        spent.cpu_seconds = cpu_seconds() - self.cpu_before
+        return {
+            **rl_metrics.of_rollouts(batch),
+            **rl_metrics.of_update(sums, self.learner.lr(self.place.step - 1)),
+            "tokens_rollout": float(spent.tokens_rollout),
+            "tokens_trained": float(spent.tokens_trained),
+            "tokens": float(spent.tokens),
+            "flops": spent.flops,
+            "seconds": spent.seconds,
+            "gpu_seconds": spent.seconds * self.config.gpus,
+            "cpu_seconds": spent.cpu_seconds,
+            "weight_version": float(self.place.step),
+        }
+
+    def _tell(
+        self, metrics: Mapping[str, float], batch: Rollouts, sums: Sums, seconds: float
+    ) -> None:
+        place, steps = self.place, self.config.steps
+        self.step_seconds += seconds
+        pace = self.step_seconds / (place.step - self.first)
+        speed = (batch.usage.decode_tokens + sums.tokens) / max(1e-9, seconds)
+        self.watcher.stepped(
+            StepRow(place.step, steps, metrics, speed, pace * (steps - place.step))
+        )
+
+    async def _evaluate(self) -> None:
+        """Evaluate the weights of now where it is due; keep them where they are the best."""
+        loop, step = self.in_loop, self.place.step
+        if loop is None or not loop.is_due(step):
+            return
+        points = await loop.evaluate(self.engine, step=step, version=step, stop=self.stop)
+        if points:
+            self.watcher.evaluated(points)
+        if loop.best is not None and loop.best.step == step:
+            save_model(self.model, self.tokenizer, self.out / BEST)
+
+    async def _save(self) -> None:
+        """The checkpoint; what is logged until now is on disk before it."""
+        self.place.position = self.cursor.position
+        self.store.flush()
+        state = self.learner.state()
+        await asyncio.to_thread(rl_checkpoint.save, self.out, self.config, self.place, state)
+
+    def _summary(self, best: EvalPoint | None) -> None:
+        """`training.json`, as every trainer writes it."""
+        summary: dict[str, Any] = {
+            "config": self.config.model_dump(mode="json"),
+            "steps": self.place.step,
+            "last": self.metrics,
+        }
+        if best is not None:
+            summary["best"] = {
+                "benchmark": best.benchmark,
+                "strategy": best.strategy,
+                "step": best.step,
+                "accuracy": best.accuracy,
+                "interval": list(best.interval),
+            }
+        atomic_write(self.out / "training.json", json.dumps(summary, indent=1) + "\n")
+
+
+def _samples(batch: Rollouts | None) -> list[Sample]:
+    """Roll-outs to check a push with: the first of the first groups."""
+    if batch is None:
+        return []
+    chosen = [group[0] for group in batch.groups[:_VERIFIED]]
+    return [(r.prompt.token_ids, r.completion.token_ids) for r in chosen if r.completion.token_ids]
