@@ -24,6 +24,7 @@ COSTS = (
     "flops",
     "seconds",
     "dollars",
+    "tokens_mean",
     "tokens_p50",
     "tokens_p95",
 )
@@ -162,6 +163,7 @@ def costs(
         "flops": None if work is None else work / count,
         "seconds": seconds,
         "dollars": dollars,
+        "tokens_mean": sum(lengths) / len(lengths) if lengths else None,
         "tokens_p50": _quantile(lengths, 0.5) if lengths else None,
         "tokens_p95": _quantile(lengths, 0.95) if lengths else None,
     }

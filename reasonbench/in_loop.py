@@ -1,69 +1,22 @@
-"""Evaluation in the loop: the same strategies and statistics on every version of the weights.
-
-The engine is the trainer's own, live; completions, verdicts and rows of the table are kept by weight
-version in the trainer's run. Seeds depend on the problem and the sample alone, so two versions are
-asked the same questions with the same randomness: their points are paired.
-"""
+"""Evaluation in the loop of a trainer: its own engine, live, asked every so many steps."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reasonbench import plan
-from reasonbench.config import EvalConfig, Name, Names, make
-from reasonbench.engines.base import Engine
-from reasonbench.errors import UsageError, unknown
-from reasonbench.evaluate import describe
-from reasonbench.generate import Limits, Observer, Outcome, generate
+from reasonbench.config import EvalConfig, Fields, Name, Names, make
+from reasonbench.errors import unknown
+from reasonbench.evaluations import EvalPoint, Evaluations
+from reasonbench.generate import Observer
 from reasonbench.grading.graders import Graders
-from reasonbench.rewarding import described, reward_config, reward_name, share
 from reasonbench.rewards.base import Reward
 from reasonbench.runs import RunStore
-from reasonbench.runs.run import read_results
-from reasonbench.runs.tables import is_headline
-from reasonbench.runs.training import Evaluation
-from reasonbench.searching import Judging
-from reasonbench.strategies import spell
-from reasonbench.summary import MODEL, PLAN, REWARD, regrade, summarise
-from reasonbench.types import Completion, Problem, Verdict
 
-
-@dataclass(frozen=True, slots=True)
-class EvalPoint:
-    """What one evaluation says of one strategy on one benchmark.
-
-    Attributes:
-        benchmark: its name.
-        strategy: as it was asked for ("wbon@8").
-        step: of the trainer.
-        version: of the weights.
-        accuracy: in [0, 1]; NaN where nothing could be graded.
-        interval: 95 %, over problems.
-        length: mean tokens of a completion (of a search: of a solution).
-        n: samples of each problem.
-        problems: how many were asked.
-        truncated: share of the samples that the token limit cut.
-    """
-
-    benchmark: str
-    strategy: str
-    step: int
-    version: int
-    accuracy: float
-    interval: tuple[float, float]
-    length: float
-    n: int
-    problems: int
-    truncated: float = 0.0
+__all__ = ["EvalPoint", "InLoop", "LoopEval", "as_eval", "best_of", "checked_by", "is_exhausted"]
 
 
 class LoopEval(BaseModel):
@@ -84,14 +37,16 @@ class LoopEval(BaseModel):
     budget: int | None = Field(None, ge=1)
     """Policy-equivalent tokens of each problem at which every strategy is stopped."""
     keep_best_by: Name | None = None
-    """Which accuracy chooses the best checkpoint, as "benchmark/strategy"; the first strategy on the
-    first benchmark where not given."""
+    """Which accuracy chooses the best checkpoint, as "benchmark/strategy"; the first strategy on
+    the first benchmark where not given."""
     patience: int | None = Field(None, ge=1)
     """Stop training after this many evaluations without a better one; never where not given."""
     protocol: Name | None = None
     """Protocol preset; each benchmark's own where not given."""
     data: Path | None = None
     """Folder of local benchmark files; the hub where not given."""
+    fields: Fields = Field(default_factory=Fields)
+    """Field names of benchmark files of one's own."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of the evaluations: equal at every step."""
     reward: Name | None = None
@@ -104,70 +59,6 @@ class LoopEval(BaseModel):
     """Options of the reward."""
     reward_memory: float | None = Field(None, gt=0, lt=1)
     """Share of a GPU's memory for the reward."""
-
-
-class Evaluations:
-    """Evaluates one version of the weights after another into one run.
-
-    Attributes:
-        points: of every finished evaluation, in the order of their steps; of earlier sessions too.
-    """
-
-    points: list[EvalPoint]
-
-    def __init__(
-        self,
-        store: RunStore,
-        config: EvalConfig,
-        graders: Graders,
-        *,
-        observer: Observer | None = None,
-        reward: Reward | None = None,
-    ) -> None:
-        """Plan the evaluations; nothing is loaded but benchmarks.
-
-        Args:
-            config: with one model, which names the pools: the same for every version.
-            observer: is told of every completion.
-            reward: judge with this one instead of opening the configured one (it stays open).
-
-        Raises:
-            UsageError: an unknown name, or settings that contradict each other.
-        """
-        raise NotImplementedError
-
-    async def evaluate(
-        self, engine: Engine, *, step: int, version: int, stop: asyncio.Event | None = None
-    ) -> list[EvalPoint]:
-        """Evaluate the weights that the engine holds now; what is stored of it is not made again.
-
-        Args:
-            engine: whose completions are stamped with `version`.
-            stop: set it to stop early; what is finished stays, and the next call goes on.
-
-        Returns:
-            A point for each strategy on each benchmark; none where it was stopped.
-
-        Raises:
-            ValueError: the engine stamps its completions with another version.
-            UsageError: the reward cannot be opened.
-            EngineDeadError: the engine or the reward died.
-        """
-        raise NotImplementedError
-
-    @property
-    def seconds(self) -> float:
-        """Wall-clock seconds of all evaluations: not to be counted as training."""
-        raise NotImplementedError
-
-    @property
-    def tokens(self) -> int:
-        """Tokens decoded by all evaluations: not to be counted as training."""
-        raise NotImplementedError
-
-    async def aclose(self) -> None:
-        """Close the reward, if this opened one. Safe to call twice."""
-        raise NotImplementedError
 
 
 class InLoop(Evaluations):
@@ -192,21 +83,69 @@ class InLoop(Evaluations):
         Raises:
             UsageError: an unknown name, or settings that contradict each other.
         """
-        raise NotImplementedError
+        name = model or str(store.config.get("model") or store.folder.resolve().name)
+        self._every, self._at_start = config.every, config.at_start
+        self._patience = config.patience
+        super().__init__(
+            store,
+            as_eval(config, name),
+            graders,
+            groups=False,
+            observer=observer,
+            reward=reward,
+        )
+        self.by = checked_by(config, self.benchmarks)
 
     def is_due(self, step: int) -> bool:
         """Whether to evaluate after this many steps (0: before the first)."""
-        raise NotImplementedError
+        return step % self._every == 0 and (step > 0 or self._at_start)
 
     @property
     def best(self) -> EvalPoint | None:
         """The best point by `keep_best_by`; None before the first."""
-        raise NotImplementedError
+        return best_of(self.points, self.by)
 
     @property
     def should_stop(self) -> bool:
         """Whether `patience` is used up."""
-        raise NotImplementedError
+        return is_exhausted(self.points, self.by, self._patience)
+
+
+def as_eval(config: LoopEval, model: str) -> EvalConfig:
+    """The settings as an evaluation of one model has them.
+
+    Raises:
+        UsageError: settings that contradict each other.
+    """
+    own = config.model_dump(
+        exclude={"every", "at_start", "strategies", "benchmarks", "keep_best_by", "patience"},
+        exclude_defaults=True,
+    )
+    return make(
+        {
+            **own,
+            "model": [model],
+            "benchmark": list(config.benchmarks),
+            "strategy": list(config.strategies),
+        }
+    )
+
+
+def checked_by(config: LoopEval, names: Sequence[str]) -> str:
+    """What chooses the best checkpoint, as "benchmark/strategy".
+
+    Args:
+        names: of the benchmarks.
+
+    Raises:
+        UsageError: it is not among what is evaluated.
+    """
+    known = [f"{name}/{strategy}" for name in names for strategy in config.strategies]
+    if config.keep_best_by is None:
+        return known[0]
+    if config.keep_best_by not in known:
+        raise unknown("evaluation to keep the best checkpoint by", config.keep_best_by, known)
+    return config.keep_best_by
 
 
 def best_of(points: Sequence[EvalPoint], by: str) -> EvalPoint | None:

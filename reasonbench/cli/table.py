@@ -12,14 +12,9 @@ from rich.text import Text
 from reasonbench.cli.plot import plot
 from reasonbench.results import RELIABILITY
 from reasonbench.runs.tables import is_headline, model_label
+from reasonbench.runs.tables import strategy_label as label
 
 Row = Mapping[str, Any]
-
-
-def label(row: Row) -> str:
-    """A strategy as it was spelled, with its options."""
-    options = ",".join(f"{key}={_plain(value)}" for key, value in row["options"].items())
-    return f"{row['strategy']}@{row['n']}" + (f":{options}" if options else "")
 
 
 def metric_name(row: Row) -> str:
@@ -27,10 +22,6 @@ def metric_name(row: Row) -> str:
     name: str = row["metric"]
     at = "@≤" if row.get("samples_used") is not None else "@"
     return name.replace("@k", f"{at}{row['k']}").replace("^k", f"^{row['k']}")
-
-
-def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
