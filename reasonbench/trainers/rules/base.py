@@ -53,6 +53,8 @@ class Options(BaseModel):
     """Paper and section."""
     weight: ClassVar[float] = 1.0
     """Where none is given."""
+    graded: ClassVar[bool] = True
+    """Whether it looks at the verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +107,21 @@ async def judge_fully(
     """The reward of one response, its components and the verdict.
 
     A problem that names its rules (`hidden["rules"]`) is judged by these only. The response is
-    graded once, whatever the number of rules; where it cannot be graded (a grader that fails), the
-    rules that need a verdict do not apply.
+    graded once, whatever the number of rules, and not at all where none of them looks at the
+    verdict. Rules that need one do not apply where a grader fails.
 
     Raises:
         UsageError: the problem's tests or gold cannot be used.
     """
     chosen = problem.hidden.get(RULES)
+    applied = [one for one in rules if chosen is None or one.rule.name in chosen]
     verdict = None
-    if rules and gradable(problem):
-        verdict = await grade(rules[0].graders, problem, completion)
+    if any(getattr(one.rule, "graded", True) for one in applied) and gradable(problem):
+        verdict = await grade(applied[0].graders, problem, completion)
     total = 0.0
     components: dict[str, float] = {}
-    for weighted in rules:
+    for weighted in applied:
         name = weighted.rule.name
-        if chosen is not None and name not in chosen:
-            continue
         value = await weighted.rule(problem, prompt, completion, verdict)
         if value is not None:
             components[name] = value

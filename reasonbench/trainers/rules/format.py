@@ -63,6 +63,7 @@ class Format(Options):
     name: ClassVar[str] = "format"
     title: ClassVar[str] = "<think>…</think><answer>…</answer>, one of each and nothing outside"
     source: ClassVar[str] = "DeepSeek-R1, section 2.2.2 and table 1"
+    graded: ClassVar[bool] = False
 
     async def __call__(
         self, problem: Problem, prompt: Prompt, completion: Completion, verdict: Verdict | None
@@ -76,6 +77,7 @@ class Boxed(Options):
     name: ClassVar[str] = "boxed"
     title: ClassVar[str] = r"an answer in \boxed{} after the reasoning"
     source: ClassVar[str] = "Dr. GRPO (Liu et al. 2025), section 3: the Qwen-Math template"
+    graded: ClassVar[bool] = False
 
     async def __call__(
         self, problem: Problem, prompt: Prompt, completion: Completion, verdict: Verdict | None
@@ -97,6 +99,7 @@ class Program(Options):
     name: ClassVar[str] = "program"
     title: ClassVar[str] = "a program that parses, for programming problems"
     source: ClassVar[str] = "DeepSeek-R1, section 2.2.2 (the compiler's part of the code reward)"
+    graded: ClassVar[bool] = False
 
     async def __call__(
         self, problem: Problem, prompt: Prompt, completion: Completion, verdict: Verdict | None

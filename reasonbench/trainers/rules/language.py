@@ -24,6 +24,7 @@ class Language(Options):
     name: ClassVar[str] = "language"
     title: ClassVar[str] = "share of the thinking's words that are in the question's language"
     source: ClassVar[str] = "DeepSeek-R1, section 2.3.2"
+    graded: ClassVar[bool] = False
     weight: ClassVar[float] = 0.1
 
     target: str | None = None

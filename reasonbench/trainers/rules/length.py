@@ -42,6 +42,7 @@ class Overlong(Options):
     name: ClassVar[str] = "overlong"
     title: ClassVar[str] = "soft penalty of the last tokens before the limit"
     source: ClassVar[str] = "DAPO (Yu et al. 2025), equation 13"
+    graded: ClassVar[bool] = False
 
     max: int = Field(ge=1)
     """Most tokens of a completion (DAPO: 20480)."""

@@ -45,6 +45,7 @@ class Reflection(Options):
     name: ClassVar[str] = "reflection"
     title: ClassVar[str] = "number of reflection words, for the log"
     source: ClassVar[str] = "DeepSeek-R1, section 2.2.4"
+    graded: ClassVar[bool] = False
     weight: ClassVar[float] = 0.0
 
     async def __call__(

@@ -38,6 +38,7 @@ class Repetition(Options):
     name: ClassVar[str] = "repetition"
     title: ClassVar[str] = "penalty of repeated n-grams of tokens"
     source: ClassVar[str] = "Yeo et al. 2025 (2502.03373), appendix C.2"
+    graded: ClassVar[bool] = False
 
     n: int = Field(40, ge=1, le=1_024)
     """Tokens of an n-gram (the paper: 40)."""
