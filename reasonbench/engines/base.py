@@ -146,8 +146,10 @@ class Held(NamedTuple):
 class LiveEngine(Engine, Protocol):
     """An engine whose weights can be replaced while it runs, as training does."""
 
-    weight_version: int
-    """The version of the weights that serve now; 0 until the first push."""
+    @property
+    def weight_version(self) -> int:
+        """The version of the weights that serve now; 0 until the first push."""
+        ...
 
     async def logprobs(
         self, prompt_ids: Sequence[int], completion_ids: Sequence[int]

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from reasonbench.engines import info as model_info
 from reasonbench.engines.adapter import adapter_folder
-from reasonbench.engines.base import EngineDeadError, EngineError, Watch
+from reasonbench.engines.base import (
+    EngineDeadError,
+    EngineError,
+    Held,
+    InFlight,
+    Loaded,
+    Watch,
+)
 from reasonbench.engines.chat import Renderer
 from reasonbench.engines.config import EngineConfig
 from reasonbench.engines.decoder import Decoder
 from reasonbench.engines.ending import ending
 from reasonbench.engines.failure import first_line
+from reasonbench.engines.gate import Gate
 from reasonbench.engines.locate import Located, locate
 from reasonbench.engines.transformers_batch import Row, run
+from reasonbench.engines.transformers_live import LiveModel
 from reasonbench.errors import UsageError, unknown
 from reasonbench.types import (
     Completion,
@@ -31,6 +42,9 @@ from reasonbench.types import (
     SamplingParams,
     Usage,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +119,7 @@ def _load(config: EngineConfig, located: Located) -> TransformersEngine:
 
 
 class TransformersEngine:
-    """See `reasonbench.engines.base.Engine`. One thread of its own runs batch after batch."""
+    """See `reasonbench.engines.base.LiveEngine`. One thread of its own runs batch after batch."""
 
     def __init__(self, config: EngineConfig, located: Located, model: Any, tokenizer: Any) -> None:
         import transformers
@@ -113,7 +127,8 @@ class TransformersEngine:
         facts = model_info.inspect(located)
         self.notice: str | None = None
         self.aborted = Usage()
-        self.weight_version = 0
+        self._gate = Gate()
+        self._live = LiveModel(model, self._gate)
         self._max_rows = int(config.engine_args.get("max_rows", MAX_ROWS))
         self.in_flight = config.max_in_flight or 4 * self._max_rows
         self._model = model
@@ -172,6 +187,12 @@ class TransformersEngine:
             raise EngineError(
                 f"a prompt of {len(prompt.token_ids)} tokens does not fit (1 to {self._limit - 1})."
             )
+        ask = partial(self._sample, prompt, params, watch, room)
+        return await self._gate.serve(ask, restartable=watch is None)
+
+    async def _sample(
+        self, prompt: Prompt, params: SamplingParams, watch: Watch | None, room: int
+    ) -> Completion:
         future: Future[Completion] = Future()
         row = Row(
             prompt,
@@ -187,14 +208,51 @@ class TransformersEngine:
                 raise EngineDeadError("the engine was closed.")
             self._waiting.append((row, future))
             self._changed.notify()
-        return await asyncio.wrap_future(future)
+        completion = await asyncio.wrap_future(future)
+        return dataclasses.replace(completion, weight_version=self.weight_version)
+
+    async def logprobs(
+        self, prompt_ids: Sequence[int], completion_ids: Sequence[int]
+    ) -> tuple[float, ...]:
+        if not completion_ids:
+            return ()
+        if not prompt_ids or len(prompt_ids) + len(completion_ids) > self._limit:
+            raise EngineError(
+                f"{len(prompt_ids)} and {len(completion_ids)} tokens cannot be read: there must be "
+                f"a prompt, and at most {self._limit} tokens together."
+            )
+        ask = partial(self._live.logprobs, [*prompt_ids, *completion_ids], len(completion_ids))
+        return await self._gate.serve(ask, restartable=False)
+
+    @property
+    def weight_version(self) -> int:
+        return self._live.version
+
+    async def load_weights(
+        self,
+        source: Path | Mapping[str, Tensor],
+        version: int,
+        in_flight: InFlight = "wait",
+    ) -> Loaded:
+        return await self._live.load(source, version, in_flight)
+
+    async def held(self) -> Held:
+        return await self._live.held()
+
+    async def sleep(self, *, discard: bool = False) -> bool:
+        return await self._live.sleep()
+
+    async def wake(self) -> None:
+        await self._live.wake()
 
     async def aclose(self) -> None:
         with self._changed:
             self._closed = True
             self._changed.notify()
+        self._gate.refuse("the engine was closed.")
         await asyncio.to_thread(self._thread.join)
         self._model = None
+        self._live.close()
 
     def _work(self) -> None:
         """The engine's thread: take a batch, run it, until closed."""
@@ -207,7 +265,8 @@ class TransformersEngine:
                 _settle(futures[id(row)], completion)
 
             try:
-                run(
+                with self._live.alone:
+                    run(
                     self._model, [row for row, _ in batch], self._ends, self._pad, finished,
                     self._cancelled,
                 )  # fmt: skip

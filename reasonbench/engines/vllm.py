@@ -7,22 +7,34 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reasonbench.engines import info as model_info
 from reasonbench.engines.adapter import adapter_folder
-from reasonbench.engines.base import EngineDeadError, EngineError, Watch
+from reasonbench.engines.base import (
+    EngineDeadError,
+    EngineError,
+    Held,
+    InFlight,
+    Loaded,
+    Watch,
+)
 from reasonbench.engines.chat import Renderer
 from reasonbench.engines.config import EngineConfig
 from reasonbench.engines.decoder import Decoder
 from reasonbench.engines.ending import Ending, ending
 from reasonbench.engines.failure import root_cause, start_failure
+from reasonbench.engines.gate import Gate
 from reasonbench.engines.locate import Located, locate
 from reasonbench.engines.vllm_environment import ON_GPU, SINGLE_CORE, quiet, variables
-from reasonbench.engines.vllm_requests import Collected, request_params
+from reasonbench.engines.vllm_live import LiveWeights
+from reasonbench.engines.vllm_requests import Collected, request_params, score_params
 from reasonbench.engines.vllm_settings import engine_arguments, single_core
+from reasonbench.engines.vllm_transfer import ENVIRONMENT as TRANSFER
 from reasonbench.types import (
     Completion,
     Finish,
@@ -34,6 +46,7 @@ from reasonbench.types import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from vllm.v1.engine.async_llm import AsyncLLM
 
 IN_FLIGHT = 1024
@@ -73,7 +86,9 @@ def _start(config: EngineConfig, located: Located) -> VllmEngine:
         on_cpu = current_platform.is_cpu()
         single = on_cpu and single_core(config, facts.parameters)
         arguments = engine_arguments(config, located, on_cpu=on_cpu, single=single)
-        with variables(SINGLE_CORE if single else {} if on_cpu else ON_GPU):
+        environment = SINGLE_CORE if single else {} if on_cpu else ON_GPU
+        transfer = arguments.get("weight_transfer_config") is not None
+        with variables(environment | (TRANSFER if transfer else {})):
             try:
                 llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
             except Exception as error:
@@ -82,11 +97,7 @@ def _start(config: EngineConfig, located: Located) -> VllmEngine:
 
 
 class VllmEngine:
-    """See `reasonbench.engines.base.Engine`.
-
-    Attributes:
-        weight_version: stamped on every completion; who pushes new weights sets it.
-    """
+    """See `reasonbench.engines.base.LiveEngine`."""
 
     def __init__(
         self,
@@ -99,7 +110,8 @@ class VllmEngine:
         import vllm
 
         self._llm: AsyncLLM | None = llm
-        self.weight_version = 0
+        self._gate = Gate()
+        self._weights = LiveWeights(lambda: self.llm, self._gate)
         self.notice: str | None = None
         self.aborted = Usage()
         self.in_flight = config.max_in_flight or IN_FLIGHT
@@ -160,18 +172,15 @@ class VllmEngine:
         key: RequestKey,
         watch: Watch | None = None,
     ) -> Completion:
+        ask = partial(self._sample, prompt, params, watch)
         if self._places is None:
-            return await self._sample(prompt, params, watch)
+            return await self._gate.serve(ask, restartable=watch is None)
         async with self._places:
-            return await self._sample(prompt, params, watch)
+            return await self._gate.serve(ask, restartable=watch is None)
 
     async def _sample(
         self, prompt: Prompt, params: SamplingParams, watch: Watch | None
     ) -> Completion:
-        from vllm.exceptions import VLLMClientError
-        from vllm.v1.engine.exceptions import EngineDeadError as Dead
-        from vllm.v1.engine.exceptions import EngineGenerateError
-
         if not self._scores and _needs_scores(params):
             raise EngineError(
                 "self-certainty, confidences and processed log-probabilities need vLLM's V1 model "
@@ -180,12 +189,8 @@ class VllmEngine:
         version = self.weight_version
         started = time.perf_counter()
         end = ending(params, watch, self._decoder.after(prompt.token_ids))
-        try:
+        with self._told():
             found = await self._generate(prompt, params, end)
-        except Dead as error:
-            raise EngineDeadError(self._why_dead()) from error
-        except (VLLMClientError, ValueError, EngineGenerateError) as error:
-            raise EngineError(f"vLLM refused the request: {error.__cause__ or error}") from error
         return self._completion(prompt, found, end, version, time.perf_counter() - started)
 
     async def _generate(
@@ -244,6 +249,67 @@ class VllmEngine:
                 return found
         raise EngineError("vLLM ended the request without a result.")
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """vLLM's errors as ours."""
+        from vllm.exceptions import VLLMClientError
+        from vllm.v1.engine.exceptions import EngineDeadError as Dead
+        from vllm.v1.engine.exceptions import EngineGenerateError
+
+        try:
+            yield
+        except Dead as error:
+            raise EngineDeadError(self._why_dead()) from error
+        except (VLLMClientError, ValueError, EngineGenerateError) as error:
+            raise EngineError(f"vLLM refused the request: {error.__cause__ or error}") from error
+
+    async def logprobs(
+        self, prompt_ids: Sequence[int], completion_ids: Sequence[int]
+    ) -> tuple[float, ...]:
+        if not completion_ids:
+            return ()
+        if not prompt_ids:
+            raise EngineError("a first token has no log-probability: there is no prompt before it.")
+        ids = [*prompt_ids, *completion_ids]
+        return await self._gate.serve(
+            partial(self._score, ids, len(completion_ids)), restartable=True
+        )
+
+    async def _score(self, ids: list[int], last: int) -> tuple[float, ...]:
+        """Of the last so many tokens."""
+        name = str(next(self._numbers))
+        prompt: Any = {"type": "token", "prompt_token_ids": ids}
+        with self._told():
+            async for result in self.llm.generate(
+                prompt, score_params(), name, lora_request=self._lora
+            ):
+                if result.finished and result.prompt_logprobs is not None:
+                    return tuple(result.prompt_logprobs.logprobs[-last:])
+        raise EngineError("vLLM ended the request without log-probabilities.")
+
+    @property
+    def weight_version(self) -> int:
+        return self._weights.version
+
+    async def load_weights(
+        self,
+        source: Path | Mapping[str, Tensor],
+        version: int,
+        in_flight: InFlight = "wait",
+    ) -> Loaded:
+        with self._told():
+            return await self._weights.load(source, version, in_flight)
+
+    async def held(self) -> Held:
+        with self._told():
+            return await self._weights.held()
+
+    async def sleep(self, *, discard: bool = False) -> bool:
+        return await self._weights.sleep(discard=discard)
+
+    async def wake(self) -> None:
+        await self._weights.wake()
+
     async def install(self) -> None:
         """Put our sampler into the workers; see `vllm_worker`."""
         done = await self.llm.collective_rpc(
@@ -295,6 +361,7 @@ class VllmEngine:
         if self._llm is None:
             return
         llm, self._llm = self._llm, None
+        self._gate.refuse("the engine was closed.")
         await asyncio.to_thread(llm.shutdown)
         # its __del__ shuts down once more, when the interpreter has taken its module apart
         llm.shutdown = lambda timeout=None: None

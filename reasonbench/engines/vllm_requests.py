@@ -64,6 +64,25 @@ def _template(params: SamplingParams, streamed: bool) -> Any:
     )
 
 
+@lru_cache(maxsize=1)
+def score_params() -> Any:
+    """vLLM's parameters of a request that only reads: log-probabilities of its prompt's tokens.
+
+    vLLM computes them without reading the prefix cache, which holds no log-probabilities.
+    """
+    from vllm import SamplingParams as VllmParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return VllmParams(
+        temperature=0.0,
+        max_tokens=1,
+        prompt_logprobs=0,
+        flat_logprobs=True,
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
 def _last_column(params: SamplingParams) -> int | None:
     """The last column that the request reads, which vLLM takes as `logprobs`."""
     if params.top_logprobs:

@@ -12,15 +12,18 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from vllm.config import set_current_vllm_config
 from vllm.v1.outputs import LogprobsTensors, SamplerOutput
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 from vllm.v1.sample.sampler import Sampler
 
 from reasonbench.engines.columns import CERTAINTY, CONFIDENCE, KEY
+from reasonbench.engines.vllm_weights import fingerprints, load_files
 
 _SEEDS_AT_ONCE = 64
 
@@ -29,6 +32,8 @@ class WorkerExtension:
     """Methods that vLLM adds to its worker class (`worker_extension_cls`)."""
 
     model_runner: Any
+    vllm_config: Any
+    reasonbench_version = 0
 
     def reasonbench_install(self, host: str, parent: int) -> bool:
         """Put our sampler in place.
@@ -50,6 +55,26 @@ class WorkerExtension:
             _keep_unread_generators(runner)
             _draw_seeds_in_blocks(runner.sampler.topk_topp_sampler)
         return getattr(runner, "rejection_sampler", None) is None
+
+    def reasonbench_load(self, files: Sequence[str], version: int) -> None:
+        """Replace the weights by those in safetensors files that this machine can read.
+
+        Raises:
+            ValueError: a weight of the model is in none of them.
+        """
+        with set_current_vllm_config(self.vllm_config):
+            load_files(self.model_runner.get_model(), self.vllm_config.model_config, files)
+        self.reasonbench_loaded(version)
+
+    def reasonbench_loaded(self, version: int) -> None:
+        """Forget what was made with the weights before, and remember the version of the new."""
+        for state in ("reset_lora_state", "reset_encoder_cache", "reset_mm_cache"):
+            getattr(self.model_runner, state, lambda: None)()
+        self.reasonbench_version = version
+
+    def reasonbench_held(self) -> tuple[int, dict[str, int]]:
+        """The version that was loaded last, and the fingerprints of what is computed with."""
+        return self.reasonbench_version, fingerprints(self.model_runner.get_model())
 
 
 def follow(parent: int) -> None:

@@ -158,7 +158,7 @@ def trainer_logprobs(model: PreTrainedModel, samples: Sequence[Sample]) -> tuple
         states = model.get_decoder()(input_ids=padded.ids, use_cache=False).last_hidden_state
         states = states.reshape(-1, states.shape[-1])[padded.where]
         head = model.get_output_embeddings()
-        pieces = zip(states.split(CHUNK), padded.targets.split(CHUNK), strict=True)
+        pieces = zip(torch.split(states, CHUNK), torch.split(padded.targets, CHUNK), strict=True)
         return tuple(
             -number
             for piece, targets in pieces
