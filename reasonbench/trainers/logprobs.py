@@ -102,19 +102,16 @@ def linear_logprobs(
 def _logit_change(model: PreTrainedModel) -> Callable[[Tensor], Tensor] | None:
     """What a model does to the head's output before the softmax, or None.
 
-    Gemma caps logits softly, Cohere multiplies them, Granite divides them.
+    Cohere and Falcon-H1 multiply logits, Granite divides them, Gemma caps them softly.
     """
-    config = model.config
-    cap = getattr(config, "final_logit_softcapping", None)
+    config = model.config.get_text_config()
+    factor: float = getattr(config, "logit_scale", None) or 1.0
+    factor *= getattr(config, "lm_head_multiplier", None) or 1.0
+    factor /= getattr(config, "logits_scaling", None) or 1.0
+    cap: float | None = getattr(config, "final_logit_softcapping", None)
     if cap:
-        return lambda logits: cap * torch.tanh(logits / cap)
-    factor = getattr(config, "logit_scale", None)
-    if factor is not None:
-        return lambda logits: logits * factor
-    divisor = getattr(config, "logits_scaling", None)
-    if divisor is not None and divisor != 1:
-        return lambda logits: logits / divisor
-    return None
+        return lambda logits: cap * torch.tanh(logits * factor / cap)
+    return None if factor == 1.0 else lambda logits: logits * factor
 
 
 class _Head(torch.autograd.Function):
