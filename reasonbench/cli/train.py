@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from reasonbench.cli.train_preference import add_commands as add_preference_commands
 from reasonbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def train() -> None:
 
 
 command = train
+add_preference_commands(train)
 
 _LABELS_EVERY = 10.0
 """Seconds between two lines of labelling."""

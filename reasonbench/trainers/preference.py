@@ -1,0 +1,176 @@
+"""Training on preferences: DPO, IPO, KTO and ORPO.
+
+The reference model's log-probabilities are computed in one pass before training and kept in the
+folder, so that the reference is never in memory beside the model.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from reasonbench.builtin import model_path
+from reasonbench.errors import UsageError
+from reasonbench.runs.files import atomic_write
+from reasonbench.trainers import checkpoint
+from reasonbench.trainers.attention import MULTIPLE, use_short_attention
+from reasonbench.trainers.config import SftConfig
+from reasonbench.trainers.group_training import LOG, Forward, GroupLoop, GroupRow
+from reasonbench.trainers.masters import MasterOptimizer
+from reasonbench.trainers.preference_config import PreferenceConfig
+from reasonbench.trainers.preference_data import read_preferences
+from reasonbench.trainers.preference_objectives import make_objective
+from reasonbench.trainers.preference_pairs import write_pairs
+from reasonbench.trainers.preference_rows import (
+    Group,
+    TextEncoder,
+    Want,
+    convert,
+    hold_out,
+    make_groups,
+    with_mismatched,
+)
+from reasonbench.trainers.start import load_model, load_tokenizer, save_model
+from reasonbench.trainers.text_values import REFERENCE, logprob_forward, reference_values
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+PAIRS = "pairs.jsonl"
+"""The file of the preferences that were made of runs, in the run's folder."""
+
+
+def train(
+    config: PreferenceConfig,
+    out: Path,
+    on_log: Callable[[GroupRow], None] = lambda row: None,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Trains and writes the model folder (weights, tokenizer, `training.json`) to `out`.
+
+    Args:
+        config: the whole run.
+        out: the folder; while the run lasts it also holds the checkpoint, the reference's
+            log-probabilities and the log.
+        on_log: called with a row every `config.log_every` updates, and at the end.
+        resume: go on from the checkpoint in `out`.
+
+    Returns:
+        `training.json`: `config`, `data` (groups, left_out, held_out), `held_out` (metrics before
+        and after training), `log`.
+
+    Raises:
+        UsageError: the settings or the data cannot be trained with.
+        TrainingDiverged: the loss or the gradient is no number; `out` keeps the last checkpoint.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    random.seed(config.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = load_tokenizer(_start(config, config.model))
+    groups, left_out = load_groups(config, out, tokenizer, resume)
+    model = load_model(_start(config, config.model), tokenizer)
+    multiple = MULTIPLE if use_short_attention(model) else 1
+    pad_id = int(tokenizer.pad_token_id or 0)
+    if config.method != "orpo":
+        groups = _with_reference(config, out, groups, model, tokenizer, multiple)
+    groups, held = hold_out(groups, config.holdout)
+    forward = logprob_forward(model, pad_id, multiple)
+    optimizer = MasterOptimizer(model, config.optimizer)
+    objective = make_objective(config)
+    loop = GroupLoop(config, forward, objective, optimizer, out, multiple, on_log)
+    model.eval()
+    before = loop.measure(held) if held else {}
+    model.train()
+    rows = loop.train(groups, resume)
+    model.eval()
+    summary = {
+        "config": config.model_dump(),
+        "data": {"groups": len(groups), "held_out": len(held), "left_out": left_out},
+        "held_out": {"before": before, "after": loop.measure(held)} if held else {},
+        "log": [asdict(row) for row in rows],
+    }
+    save_model(model, tokenizer, out)
+    atomic_write(out / "training.json", json.dumps(summary, indent=1) + "\n")
+    for name in (checkpoint.FILE, REFERENCE, LOG):
+        (out / name).unlink(missing_ok=True)
+    return summary
+
+
+def load_groups(
+    config: PreferenceConfig, out: Path, tokenizer: PreTrainedTokenizerBase, resume: bool = False
+) -> tuple[list[Group], int]:
+    """The data as groups of token sequences, and how many were left out as too long.
+
+    Raises:
+        UsageError: a row is malformed or of a form that the method cannot learn from, or nothing is
+            left.
+    """
+    path = Path(config.data) if config.data else out / PAIRS
+    if config.runs and not (resume and path.is_file()):
+        write_pairs([Path(run) for run in config.runs], config.pairs, path)
+    want: Want = "judged" if config.method == "kto" else "pair"
+    if config.rankings == "plackett-luce":
+        want = "ranking"
+    rows = convert(
+        read_preferences(path, ties=config.ties), want, str(path), config.pairs.per_problem
+    )
+    groups, left_out = make_groups(
+        rows,
+        TextEncoder(tokenizer, False if config.runs else config.chat),
+        config.max_length,
+        targets=bool(config.sft) or config.method == "orpo",
+    )
+    if not groups:
+        raise UsageError(
+            f"{path} gives nothing to train on"
+            + (
+                f" within {config.max_length} tokens: raise max_length"
+                if left_out
+                else ": no prompt has both a good and a bad response"
+            )
+        )
+    if left_out:
+        log.warning("%d of %d preferences are too long", left_out, left_out + len(groups))
+    return (with_mismatched(groups) if want == "judged" else groups), left_out
+
+
+def _with_reference(
+    config: PreferenceConfig,
+    out: Path,
+    groups: Sequence[Group],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    multiple: int,
+) -> list[Group]:
+    """Groups with the reference model's log-probability of each text."""
+
+    def open_forward() -> Forward:
+        reference = model
+        if config.reference:
+            reference = load_model(_start(config, config.reference), tokenizer)
+            use_short_attention(reference)
+        reference.eval()
+        return logprob_forward(reference, int(tokenizer.pad_token_id or 0), multiple)
+
+    texts = [text for group in groups for text in group.texts]
+    key = f"{config.reference or config.model} {config.dtype}"
+    values, _ = reference_values(open_forward, texts, out, key, config.batch_tokens, multiple)
+    found = iter(values)
+    return [replace(g, reference=tuple(next(found) for _ in g.texts)) for g in groups]
+
+
+def _start(config: PreferenceConfig, model: str) -> SftConfig:
+    """Which model, in which precision, where."""
+    source = str(model_path()) if model == "builtin" else model
+    return SftConfig(model=source, dtype=config.dtype, device=config.device)
