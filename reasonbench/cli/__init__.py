@@ -23,6 +23,10 @@ COMMANDS = {
     "list": ("reasonbench.cli.list", "List benchmarks, strategies, engines or protocols."),
     "export": ("reasonbench.cli.export", "Write a run's table or samples to a file."),
     "doctor": ("reasonbench.cli.doctor", "Say what this machine offers, the sandbox included."),
+    "distill": (
+        "reasonbench.cli.distill",
+        "Make training data of what a teacher writes and the grader accepts.",
+    ),
     "train": ("reasonbench.cli.train", "Train models whose checkpoints are evaluated here."),
 }
 

@@ -102,7 +102,11 @@ def command(
 
 def configuration(recipe: str | None, options: Mapping[str, Any]) -> EvalConfig:
     """The recipe's settings under the options that were given."""
-    values = {} if recipe is None else _recipe(recipe)
+    return make(overridden({} if recipe is None else _recipe(recipe), options))
+
+
+def overridden(values: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under those of the command line's options that were given."""
     fields = _table(values, "fields")
     for name in ("prompt", "answer", "id", "level", "subject"):
         if (value := options.get(f"{name}_field")) is not None:
@@ -119,7 +123,7 @@ def configuration(recipe: str | None, options: Mapping[str, Any]) -> EvalConfig:
             values[name] = list(value) if isinstance(value, tuple) else value
     if DATA in os.environ:
         values.setdefault("data", os.environ[DATA])
-    return make(values)
+    return values
 
 
 def _recipe(argument: str) -> dict[str, Any]:
@@ -196,7 +200,7 @@ async def _evaluate(
     said = terminal(stderr=True, quiet=quiet)
     stop = asyncio.Event()
     generating = asyncio.Event()
-    _stop_on_interrupt(stop, generating)
+    stop_on_interrupt(stop, generating)
     results: list[Mapping[str, Any]] = []
     ended: str | None = None
     failure: UsageError | EngineDeadError | None = None
@@ -221,7 +225,7 @@ async def _evaluate(
         print_results(console, results)
         console.print(f"\nwritten to {out}", soft_wrap=True)
     if isinstance(failure, EngineDeadError):
-        click.echo(f"reasonbench: the engine died: {failure} {_how_to_resume(out)}", err=True)
+        click.echo(f"reasonbench: the engine died: {failure} {how_to_resume(out)}", err=True)
         return 1
     if failure is not None:
         at = f"{config.model[len(results)]}: " if len(folders) > 1 else ""
@@ -229,7 +233,7 @@ async def _evaluate(
     if ended is None:
         return 0
     if ended == "interrupted" or not quiet:
-        click.echo(f"stopped early ({ended}). {_how_to_resume(out)}", err=True)
+        click.echo(f"stopped early ({ended}). {how_to_resume(out)}", err=True)
     return 130 if ended == "interrupted" else 0
 
 
@@ -267,7 +271,7 @@ def _told(done: Evaluated) -> Iterator[str]:
         yield f"note: the reward could not score {refused} ({spent.unscored_why})."
 
 
-def _stop_on_interrupt(stop: asyncio.Event, generating: asyncio.Event) -> None:
+def stop_on_interrupt(stop: asyncio.Event, generating: asyncio.Event) -> None:
     """The first Ctrl-C or SIGTERM stops cleanly; a second one, or one at start-up, ends it all."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -285,7 +289,7 @@ def _stop_on_interrupt(stop: asyncio.Event, generating: asyncio.Event) -> None:
         loop.add_signal_handler(each, first, each)
 
 
-def _how_to_resume(folder: Path) -> str:
+def how_to_resume(folder: Path) -> str:
     """The same command, with the folder that it made or was given."""
     words = sys.argv[1:]
     if not any(w == "--out" or w.startswith("--out=") for w in words):
