@@ -8,7 +8,6 @@ written. The rows have the forms of `preference_data` and say where they came fr
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from reasonbench.runs import RunStore
 from reasonbench.runs.files import replacing
 from reasonbench.runs.stored import Series, StoredSample
 from reasonbench.trainers.config import _Strict
+from reasonbench.trainers.preference_rows import crossed
 
 PairKind = Literal["right-wrong", "short-long", "label"]
 
@@ -128,13 +128,8 @@ def _rows(
     rng.shuffle(right)
     rng.shuffle(wrong)
     if config.kind == "right-wrong":
-        if not right or not wrong:
-            return
-        # every combination comes once, and every sample as often as any other of its kind
-        turn = math.lcm(len(right), len(wrong))
-        for i in range(min(config.per_problem, len(right) * len(wrong))):
-            good, bad = right[i % len(right)], wrong[(i + i // turn) % len(wrong)]
-            yield _pair(good, bad), (good, bad)
+        for i, j in crossed(len(right), len(wrong), config.per_problem):
+            yield _pair(right[i], wrong[j]), (right[i], wrong[j])
         return
     most = max(config.per_problem - len(wrong), (config.per_problem + 1) // 2)
     good_ones = right[:most]

@@ -50,7 +50,7 @@ def test_rows_of_each_form_are_read_as_they_stand(name: str, form: type) -> None
     found = golden(name)
     expected = json.loads((GOLDEN / f"{name}.expected.json").read_text())
     assert {type(row) for _, row in found} == {form}
-    assert json.loads(json.dumps([[line, asdict(row)] for line, row in found])) == expected  # type: ignore[call-overload]
+    assert json.loads(json.dumps([[line, asdict(row)] for line, row in found])) == expected
 
 
 def test_a_ranking_gives_every_pair_of_a_better_and_a_worse_response() -> None:
@@ -103,6 +103,7 @@ PAIR = {"prompt": "p", "chosen": "x", "rejected": "y"}
 RANK = {"prompt": "p", "responses": ["x", "y", "z"], "ranking": [1, 2, 3]}
 LABEL = {"prompt": "p", "response": "x", "label": "good"}
 SCORE = {"prompt": "p", "response": "x", "score": 1}
+FORMS: tuple[dict[str, Any], ...] = (AB, PAIR, RANK, LABEL, SCORE)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_broken_json_is_told_by_its_line(tmp_path: Path) -> None:
 
 
 def test_only_rows_of_preferences_are_taken_for_them() -> None:
-    assert all(map(is_preference, (AB, PAIR, RANK, LABEL, SCORE)))
+    assert all(is_preference(row) for row in FORMS)
     assert not is_preference({"prompt": "p", "completions": ["a"], "labels": [True]})
     assert not is_preference({"id": "x", "question": "?", "solutions": []})
 
