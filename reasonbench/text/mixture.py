@@ -17,9 +17,10 @@ from reasonbench.text.scripts import ALPHABETS, UNSPACED, Word, words
 TERM_WORDS = 3
 """This many Latin words in a row, or fewer, are a term in a sentence of another language."""
 
-MIXED_SHARE = 0.02
 MIXED_WORDS = 2.0
-"""A response is mixed from this share, and this number, of words of other languages."""
+"""A response is mixed from this many words of a script that no term of its language is in."""
+MIXED_SHARE = 0.02
+"""Of Latin and Greek words in another language, it takes this share of all words too."""
 
 _LETTERS = ("latin", "greek")
 """Scripts whose words can be terms and names of formulas in any language."""
@@ -54,10 +55,17 @@ class Mixture:
 
     @property
     def mixed(self) -> bool:
-        """Whether others have at least `MIXED_SHARE` of the words and `MIXED_WORDS` of them."""
-        others = sum(self.foreign.values())
+        """Whether a reader would say that it switches language.
+
+        Two Chinese words do that in an English text of any length; English words left in a Korean
+        one must be more than a fiftieth of it, besides being two.
+        """
+        other = sum(self.foreign.values())
+        letters = sum(self.foreign.get(script, 0.0) for script in _LETTERS)
         share = self.share
-        return share is not None and 1 - share >= MIXED_SHARE and others >= MIXED_WORDS
+        if share is None:
+            return False
+        return other - letters >= MIXED_WORDS or (other >= MIXED_WORDS and 1 - share >= MIXED_SHARE)
 
     @property
     def languages(self) -> tuple[str, ...]:
