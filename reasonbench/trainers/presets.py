@@ -119,6 +119,7 @@ _ROWS = (
         defaults={
             "lr": 1e-6,
             "critic_lr": 1e-5,
+            "group": 1,
             "prompts": 256,
             "updates": 4,
             "length": 1024,

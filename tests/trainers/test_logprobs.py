@@ -9,6 +9,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from reasonbench.trainers import logprobs
 from reasonbench.trainers.completion_loss import completion_loss
@@ -116,6 +117,31 @@ def test_chunks_give_the_same_in_bf16() -> None:
     assert results[0][2].dtype == torch.bfloat16
     for one, other in zip(*results, strict=True):
         assert_close(one, other, atol=0.05, rtol=0.02)
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the most entries of a tensor that any operation made."""
+
+    entries = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for made in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(made, Tensor):
+                self.entries = max(self.entries, made.numel())
+        return out
+
+
+@pytest.mark.parametrize("entropy", [False, True])
+def test_no_pass_makes_the_full_logits(monkeypatch: pytest.MonkeyPatch, entropy: bool) -> None:
+    monkeypatch.setattr(logprobs, "ENTRIES", 20_000)
+    hidden = setting.waves(200 * 8, 0.9, 0.0, 2.0).view(200, 8).requires_grad_()
+    weight = setting.waves(1000 * 8, 0.4, 0.5, 2.0).view(1000, 8).requires_grad_()
+    with Largest() as seen:
+        scored = linear_logprobs(hidden, weight, torch.arange(200), 0.9, entropy)
+        sum(x.sum() for x in (scored.logprobs, scored.entropy) if x is not None).backward()
+    assert 8 * 1000 < seen.entries <= 20_000
+    assert weight.grad is not None
 
 
 def test_without_gradient_and_without_tokens() -> None:
