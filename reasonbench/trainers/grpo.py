@@ -151,6 +151,7 @@ async def train_async(
         EngineDeadError, EngineError: the engine died, or takes no request.
             After any of these `out` keeps the last checkpoint.
     """
+    begun = cpu_seconds()
     watcher = watcher or Silent()
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -179,7 +180,7 @@ async def train_async(
         if config.evaluation is not None:
             in_loop = InLoop(store, config.evaluation, graders, model=config.model)
             stack.push_async_callback(in_loop.aclose)
-        run = _Run(config, out, store, opened, learner, in_loop, place, watcher, stop)
+        run = _Run(config, out, store, opened, learner, in_loop, place, watcher, stop, begun)
         return await run.loop()
 
 
@@ -197,7 +198,9 @@ class _Run:
         place: Place,
         watcher: Watcher,
         stop: asyncio.Event | None,
+        begun: float,
     ) -> None:
+        """Args: as `train_async` has them; begun: `cpu_seconds` at its start."""
         self.config, self.out, self.store, self.learner = config, out, store, learner
         self.engine, self.in_loop, self.place, self.watcher = opened.engine, in_loop, place, watcher
         self.stop = stop or asyncio.Event()
@@ -211,7 +214,7 @@ class _Run:
         # one thread, so that torch computes as in a process of its own while requests are served
         self.thread = ThreadPoolExecutor(1, "trainer", initializer=opened.bind)
         self.metrics: dict[str, float] = {}
-        self.cpu_before = cpu_seconds() - place.spent.cpu_seconds
+        self.cpu_before = begun - place.spent.cpu_seconds
         self.step_seconds = 0.0
         self.first = place.step
 
@@ -266,8 +269,8 @@ class _Run:
         metrics = self._measure(batch, sums, seconds)
         metrics |= {"staleness": float(staleness), **checked}
         metrics |= {
-            "seconds_rollout": batch.seconds,
-            "seconds_train": trained - started - (0.0 if staleness else batch.seconds),
+            "rollout_seconds": batch.seconds,
+            "train_seconds": trained - started - (0.0 if staleness else batch.seconds),
         }
         self.store.add_training(place.step, metrics, weight_version=place.step)
         self.metrics = metrics

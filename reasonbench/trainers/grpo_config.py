@@ -130,7 +130,10 @@ class GrpoConfig(_Strict):
     critic: CriticConfig = CriticConfig()
     """PPO's critic."""
     ratio_limit: float = Field(default=1e3, gt=1)
-    """A probability ratio above this (or below its inverse) stops the run."""
+    """A probability ratio above this stops the run."""
+    drift_limit: float = Field(default=1.0, gt=0)
+    """So does an update whose tokens are on average this many nats (k3) from the policy that
+    sampled them: it sees probabilities that collapse, as the ratio sees those that explode."""
     tolerance: float | None = Field(default=None, gt=0)
     """Mean gap in nats a token between engine and trainer after a push above which the run stops;
     by the precision where not given."""

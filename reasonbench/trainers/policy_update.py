@@ -59,7 +59,7 @@ class Sums:
     def add(self, sums: dict[str, Tensor]) -> None:
         """The sums of one micro-batch."""
         for name, value in sums.items():
-            number = float(value)
+            number = value.item()
             if name in _MAXIMA:
                 self.maxima[name] = max(self.maxima.get(name, 0.0), number)
             else:
@@ -228,7 +228,7 @@ class Learner:
         trained = [batch.rows[index].count for index in chosen]
         divisor = Divisor.of(_masks(trained))
         warming = self.critic is not None and step < self.config.critic.warmup
-        total = 0.0
+        total, drift = 0.0, -sums.totals["drift"]
         for micro in self._micro_batches(batch.rows, chosen):
             if not warming:
                 total += self._policy_pass(batch, micro, divisor, sums)
@@ -236,7 +236,8 @@ class Learner:
                 self._critic_pass(self.critic, batch, micro, divisor, sums)
             sums.read += micro.padded.ids.numel()
         sums.tokens += sum(trained)
-        self._check(total, sums, step)
+        drift += sums.totals["drift"]
+        self._check(total, drift / max(1.0, divisor.tokens), sums, step)
         if self.critic is not None:
             sums.totals["critic_norm"] += self.critic.optimizer.step(scale)
         if warming:
@@ -269,7 +270,7 @@ class Learner:
         sums.add(found)
         assert scored.entropy is not None
         sums.totals["entropy"] += float(scored.entropy.detach().sum())
-        return float(loss)
+        return loss.item()
 
     def _critic_pass(
         self, critic: Critic, batch: _Batch, micro: Micro, divisor: Divisor, sums: Sums
@@ -286,21 +287,28 @@ class Learner:
         )
         torch.autograd.backward(loss)
         sums.add(found)
-        sums.totals["value_loss"] += float(loss)
+        sums.totals["value_loss"] += loss.item()
 
-    def _check(self, total: float, sums: Sums, step: int) -> None:
+    def _check(self, total: float, drift: float, sums: Sums, step: int) -> None:
+        """Before the optimizer's step, so that nothing broken reaches the weights."""
+        limits = self.config
         if not math.isfinite(total):
             raise TrainingDiverged(
                 f"the loss is {total} in step {step + 1}: lower the learning rate, or resume from "
                 "the last checkpoint with other settings"
             )
         worst = sums.maxima.get("ratio_max", 1.0)
-        if not worst <= self.config.ratio_limit:
-            raise TrainingDiverged(
-                f"a probability ratio is {worst:.3g} in step {step + 1} (ratio_limit "
-                f"{self.config.ratio_limit:g}): the policy runs away from what it sampled; lower "
-                "the learning rate or the number of updates for each batch"
-            )
+        if worst <= limits.ratio_limit and drift <= limits.drift_limit:
+            return
+        found = (
+            f"a probability ratio is {worst:.3g} (ratio_limit {limits.ratio_limit:g})"
+            if worst > limits.ratio_limit
+            else f"the drift is {drift:.3g} nats a token (drift_limit {limits.drift_limit:g})"
+        )
+        raise TrainingDiverged(
+            f"{found} in step {step + 1}: the policy runs away from what it sampled; lower the "
+            "learning rate or the number of updates for each batch"
+        )
 
     def state(self) -> dict[str, Any]:
         """All that changes, for a checkpoint."""

@@ -1,0 +1,198 @@
+"""`reasonbench train grpo`: reinforcement learning of a policy."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reasonbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from reasonbench.trainers.grpo import Trained, Watcher
+    from reasonbench.trainers.grpo_config import GrpoConfig
+
+PRESETS = ("grpo", "r1-zero", "dr-grpo", "dapo", "gspo", "cispo", "rloo", "ppo")
+
+
+def add_commands(group: click.Group) -> None:
+    """Adds the command to `reasonbench train`."""
+    group.add_command(grpo)
+
+
+@click.command()
+@click.option("--recipe", help="A recipe that comes with reasonbench (r1-zero-builtin), or a TOML.")
+@click.option("--model", help="The model folder, or hub name, to start from; the built-in one.")
+@click.option("--preset", type=click.Choice(PRESETS), help="The algorithm; grpo by default.")
+@click.option(
+    "--benchmark", multiple=True, help="Problems to train on: builtin-arithmetic, gsm8k-train. "
+    "Repeats."
+)  # fmt: skip
+@click.option("--data", multiple=True, help="A file of problems: question, answer, rules. Repeats.")
+@click.option(
+    "--rule", "rules", multiple=True, metavar="NAME:WEIGHT",
+    help="A reward by rule: accuracy:1, format:0.1. Repeats."
+)  # fmt: skip
+@click.option("--reward", help="A reward model beside the rules.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Where run and model go."
+)
+@click.option("--steps", type=int, help="Batches of roll-outs.")
+@click.option("--save-every", type=int, help="Steps between two checkpoints.")
+@click.option("--eval-every", type=int, help="Steps between two evaluations.")
+@click.option(
+    "--eval-strategy", "eval_strategies", multiple=True, help="A strategy: cot@8. Repeats."
+)
+@click.option(
+    "--eval-benchmark", "eval_benchmarks", multiple=True, help="A benchmark by name. Repeats."
+)
+@click.option("--gpu-price", type=float, help="US dollars an hour of a GPU, for the curves.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting: optimizer.lr=1e-6."
+)
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.pass_context
+def grpo(context: click.Context, /, **given: Any) -> None:
+    """Reinforcement learning: GRPO and its family, and PPO.
+
+    Roll-outs come from the live engine, rewards from the graders' rules and from reward models.
+
+    `reasonbench train grpo --recipe r1-zero-builtin --out DIR` teaches the built-in policy.
+    """
+    from reasonbench.cli.train import _check_torch
+
+    _check_torch()
+    from transformers.utils import logging as transformers_logging
+
+    from reasonbench.trainers.grpo_config import parse_grpo
+
+    transformers_logging.disable_progress_bar()
+    config = parse_grpo(settings_of(given))
+    folder = given["out"] or Path("runs") / f"grpo-{given['recipe'] or Path(config.model).stem}"
+    _check_folder(folder, given["resume"])
+    context.exit(asyncio.run(_train(config, folder, resume=given["resume"], quiet=given["quiet"])))
+
+
+def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the options spell: the recipe's, those of options, those of --set.
+
+    Raises:
+        UsageError: no such recipe, or a --set that cannot be read.
+    """
+    from reasonbench.cli.train import assign
+    from reasonbench.trainers.config import load_recipe
+
+    values = load_recipe(given["recipe"]) if given["recipe"] else {}
+    for name in ("model", "preset", "reward", "steps", "save_every", "gpu_price"):
+        if given[name] is not None:
+            values[name] = given[name]
+    if given["benchmark"] or given["data"]:
+        values |= {"benchmark": list(given["benchmark"]), "data": list(given["data"])}
+    if given["rules"]:
+        values["rules"] = list(given["rules"])
+    chosen = {
+        "every": given["eval_every"],
+        "strategies": list(given["eval_strategies"]) or None,
+        "benchmarks": list(given["eval_benchmarks"]) or None,
+    }
+    if any(value is not None for value in chosen.values()):
+        evaluation = dict(values.get("evaluation") or {})
+        values["evaluation"] = evaluation | {k: v for k, v in chosen.items() if v is not None}
+    for setting in given["settings"]:
+        assign(values, setting)
+    evaluated = values.get("evaluation")
+    if isinstance(evaluated, dict) and "benchmarks" not in evaluated:
+        names = [name for name in values.get("benchmark", []) if name.startswith("builtin-")]
+        if names:
+            evaluated["benchmarks"] = names
+    return values
+
+
+async def _train(config: GrpoConfig, folder: Path, *, resume: bool, quiet: bool) -> int:
+    """Trains and tells how it ended; the exit code."""
+    from reasonbench.cli.terminal import terminal
+    from reasonbench.cli.train_progress import TrainProgress
+    from reasonbench.engines.base import EngineError
+    from reasonbench.trainers.grpo import train_async
+    from reasonbench.trainers.sft import TrainingDiverged
+    from reasonbench.trainers.verify import StaleEngineError
+
+    stop = asyncio.Event()
+    with TrainProgress(terminal(stderr=True, quiet=quiet), config.steps, quiet=quiet) as progress:
+        _stop_on_interrupt(stop, progress)
+        watcher: Watcher = progress
+        try:
+            done = await train_async(config, folder, watcher, resume=resume, stop=stop)
+        except (TrainingDiverged, StaleEngineError, EngineError) as error:
+            kept = folder / "checkpoint.pt"
+            left = f" {kept} holds the last checkpoint." if kept.is_file() else ""
+            raise click.ClickException(f"{str(error).rstrip('.')}.{left}") from error
+    if done.why == "interrupted":
+        click.echo(f"stopped after step {done.steps}. {_how_to_resume(folder)}", err=True)
+        return 130
+    if not quiet:
+        click.echo(_said(done))
+    return 0
+
+
+def _said(done: Trained) -> str:
+    """How the run ended, in a sentence or two."""
+    ended = f"wrote {done.folder} after {done.steps} steps"
+    if done.why == "patience":
+        ended += " (no evaluation was better for long)"
+    if done.best is None:
+        return ended
+    best = done.best
+    return (
+        f"{ended}\nbest: {best.benchmark} {best.strategy} {100 * best.accuracy:.1f} % at step "
+        f"{best.step}, kept in {done.folder / 'best'}"
+    )
+
+
+def _stop_on_interrupt(stop: asyncio.Event, progress: Any) -> None:
+    """The first Ctrl-C or SIGTERM stops after the step in progress; a second one ends it all."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def first(which: signal.Signals) -> None:
+        for each in signals:
+            loop.remove_signal_handler(each)
+        if not progress.started:  # nothing is done yet, and an engine cannot be hurried
+            signal.raise_signal(which)
+            return
+        stop.set()
+        click.echo("stopping after this step …", err=True)
+
+    for each in signals:
+        loop.add_signal_handler(each, first, each)
+
+
+def _check_folder(folder: Path, resume: bool) -> None:
+    """Nothing that exists is overwritten, and a run that can go on is not begun anew.
+
+    Raises:
+        UsageError: with what to do.
+    """
+    from reasonbench.runs import is_run
+
+    if resume and not is_run(folder):
+        raise UsageError(f"there is no run to resume in {folder}")
+    if not resume and (folder / "checkpoint.pt").is_file():
+        raise UsageError(f"{folder} holds an unfinished run: add --resume, or choose another --out")
+    if (folder / "model.safetensors").exists() and not (folder / "checkpoint.pt").is_file():
+        raise UsageError(f"{folder} already holds a trained model: choose another --out")
+
+
+def _how_to_resume(folder: Path) -> str:
+    """The same command, with the folder that it made or was given."""
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    if not any(w == "--out" or w.startswith("--out=") for w in words):
+        words += ["--out", str(folder)]
+    return f"Resume with: reasonbench {shlex.join([*words, '--resume'])}"
