@@ -121,6 +121,8 @@ class LiveWeights:
             return Moved("file", sum(Path(file).stat().st_size for file in files))
         dtype = self._llm.model_config.dtype
         if self._transfer is not None and all(t.is_cuda for t in source.values()):
+            if not self.version:
+                await self._llm.collective_rpc("reasonbench_held")
             size = await self._transfer.send(source, dtype)
             await self._llm.collective_rpc("reasonbench_loaded", args=(version,))
             return Moved(self._transfer.backend, size)

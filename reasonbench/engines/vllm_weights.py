@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from vllm.distributed.parallel_state import get_tensor_model_parallel_world_size
+from vllm.model_executor.model_loader import get_model_loader
 from vllm.model_executor.model_loader.reload import (
     finalize_layerwise_reload,
     initialize_layerwise_reload,
@@ -89,6 +90,27 @@ def fingerprints(model: nn.Module) -> dict[str, int]:
             for part, piece in zip(parts, pieces, strict=True):
                 found[".".join(filter(None, (before, part, own)))] = fingerprint(piece)
     return found
+
+
+def readable(model: nn.Module, vllm_config: Any) -> frozenset[str]:
+    """The weights that read back as they are stored, told while the model's are those it came with.
+
+    A loader may turn or reorder a weight for its layer; such a weight says nothing when it differs.
+    """
+    found = fingerprints(model)
+    loader = get_model_loader(vllm_config.load_config)
+    if not found or not hasattr(loader, "get_all_weights"):
+        return frozenset()
+    config = vllm_config.model_config
+    device = next(model.parameters()).device
+    stored = {
+        name: fingerprint(tensor.to(device, config.dtype))
+        for name, tensor in loader.get_all_weights(config, model)
+        if name in found
+    }
+    same = {found[name] for name in stored if stored[name] == found[name]}
+    # a tied layer is stored once, under the name of another
+    return frozenset(name for name in found if stored.get(name, found[name]) == found[name] in same)
 
 
 def _computed_with(layer: Any, own: str, parameter: Tensor) -> Tensor | None:

@@ -23,7 +23,7 @@ from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 from vllm.v1.sample.sampler import Sampler
 
 from reasonbench.engines.columns import CERTAINTY, CONFIDENCE, KEY
-from reasonbench.engines.vllm_weights import fingerprints, load_files
+from reasonbench.engines.vllm_weights import fingerprints, load_files, readable
 
 _SEEDS_AT_ONCE = 64
 
@@ -34,6 +34,7 @@ class WorkerExtension:
     model_runner: Any
     vllm_config: Any
     reasonbench_version = 0
+    _reasonbench_readable: frozenset[str] | None = None
 
     def reasonbench_install(self, host: str, parent: int) -> bool:
         """Put our sampler in place.
@@ -62,6 +63,7 @@ class WorkerExtension:
         Raises:
             ValueError: a weight of the model is in none of them.
         """
+        self.reasonbench_readable()
         with set_current_vllm_config(self.vllm_config):
             load_files(self.model_runner.get_model(), self.vllm_config.model_config, files)
         self.reasonbench_loaded(version)
@@ -74,7 +76,16 @@ class WorkerExtension:
 
     def reasonbench_held(self) -> tuple[int, dict[str, int]]:
         """The version that was loaded last, and the fingerprints of what is computed with."""
-        return self.reasonbench_version, fingerprints(self.model_runner.get_model())
+        names = self.reasonbench_readable()
+        found = fingerprints(self.model_runner.get_model())
+        return self.reasonbench_version, {name: found[name] for name in found.keys() & names}
+
+    def reasonbench_readable(self) -> frozenset[str]:
+        """See `readable`: asked before the first weights are replaced."""
+        if self._reasonbench_readable is None:
+            model = self.model_runner.get_model()
+            self._reasonbench_readable = readable(model, self.vllm_config)
+        return self._reasonbench_readable
 
 
 def follow(parent: int) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 from reasonbench.engines.base import Engine, InFlight, LiveEngine
+from reasonbench.engines.config import EngineConfig
 from reasonbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +58,26 @@ def live(engine: Engine) -> LiveEngine:
             "transformers."
         )
     return cast(LiveEngine, engine)
+
+
+def for_training(config: EngineConfig, *, shares_gpu: bool = True) -> EngineConfig:
+    """How to open an engine that weights are pushed into from a GPU.
+
+    vLLM has to be told at its start that weights will come over the GPU, and that it is to sleep.
+    On a machine without GPU, and for other engines, nothing changes: pushes go through shared
+    memory. What the user set in `engine_args` stays. NEVER RUN on a GPU.
+
+    Args:
+        shares_gpu: the trainer computes on the engine's GPU rather than on one of its own.
+    """
+    uses_vllm = config.engine == "vllm" or (config.engine == "auto" and find_spec("vllm"))
+    if not uses_vllm or not torch.cuda.is_available():
+        return config
+    arguments: dict[str, Any] = {
+        "weight_transfer_config": {"backend": "ipc" if shares_gpu else "nccl"},
+        "enable_sleep_mode": shares_gpu,
+    }
+    return config.model_copy(update={"engine_args": arguments | config.engine_args})
 
 
 async def push(

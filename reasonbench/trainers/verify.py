@@ -48,11 +48,19 @@ class Tolerance(NamedTuple):
 
 
 TOLERANCES: Mapping[str, Tolerance] = {
-    "float32": Tolerance(1e-4, 1e-2),
-    "bfloat16": Tolerance(0.05, 1.0),
-    "float16": Tolerance(0.01, 0.25),
+    "float32": Tolerance(1e-5, 1e-3),
+    "float16": Tolerance(4e-3, 0.2),
+    "bfloat16": Tolerance(0.03, 1.0),
 }
-"""By the engine's number format; docs/engines.md has the measured gaps that they are above."""
+"""By number format, from the finest. Measured with the built-in policy in vLLM on CPU against the
+trainer in fp32, over about 1,000 tokens: mean 5e-7 and largest 2e-5 nats in fp32, 6e-4 and 0.04 in
+fp16, 5e-3 and 0.19 in bf16 (0.38 where the trainer computes in bf16 too); over 60 tokens the mean
+is up to twice that."""
+
+
+def default_tolerance(*dtypes: str) -> Tolerance:
+    """What the coarsest of the number formats that the engine and the trainer compute in needs."""
+    return max(TOLERANCES.get(dtype, TOLERANCES["bfloat16"]) for dtype in dtypes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +111,26 @@ async def verify(
     Args:
         model: the trainer's; it must not change until this returns.
         samples: recent roll-outs; about eight short ones are enough, and none needs to be there.
-        tolerance: of log-probabilities; that of the engine's number format by default.
+        tolerance: of log-probabilities; see `default_tolerance`.
         version: what was pushed last; the engine's own where not given.
 
     Raises:
         StaleEngineError: they differ.
     """
     started = time.perf_counter()
-    wanted = engine.weight_version if version is None else version
-    own = asyncio.to_thread(expected, model, samples, engine.info.dtype or "float32")
-    found, logprobs, held = await asyncio.gather(own, score(engine, samples), engine.held())
+    dtype = engine.info.dtype or "float32"
+    own, logprobs, held = await asyncio.gather(
+        asyncio.to_thread(expected, model, samples, dtype), score(engine, samples), engine.held()
+    )
     return compare(
-        found, logprobs, held, tolerance or TOLERANCES[engine.info.dtype or "float32"],
-        version=wanted, stamped=engine.weight_version, started=started,
-    )  # fmt: skip
+        own,
+        logprobs,
+        held,
+        tolerance or default_tolerance(dtype, str(model.dtype).removeprefix("torch.")),
+        version=engine.weight_version if version is None else version,
+        stamped=engine.weight_version,
+        started=started,
+    )
 
 
 async def score(engine: LiveEngine, samples: Sequence[Sample]) -> tuple[float, ...]:
