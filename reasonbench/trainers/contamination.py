@@ -3,8 +3,9 @@
 As GPT-3 (Brown et al. 2020, appendix C): a training text overlaps with a problem where they share
 13 words in a row, capitals and punctuation aside; a shorter problem where the training text is the
 whole problem. Unlike there, what is between the words of a formula counts ("3+4" is not "3-4"),
-each character of a script without blanks is a word, and n-grams that several problems of a
-benchmark share (its templates and customary wording) prove nothing.
+each character of a script without blanks is a word, and customary wording proves nothing: an
+n-gram counts only where some part of it, half as long, is in fewer than three problems of its
+benchmark, whatever the numbers in it.
 
 The benchmarks are held as hashes, the training texts are streamed. For n-grams of n words, an
 index of the (n + 1) / 2-grams is asked at every (n + 1) / 2th place of a text only: n shared words
@@ -16,7 +17,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -28,7 +29,9 @@ WORDS = 13
 """Words of an n-gram (GPT-3: 8 to 13)."""
 SHORTEST = 5
 COMMON = 3
-"""An n-gram in at least this many problems of a benchmark is wording, not a problem."""
+"""What is in at least this many problems of a benchmark is wording, not a problem."""
+MOST = 0.5
+"""Warnings tell how many problems are covered by at least this share."""
 NAMED = 5
 """Problems named in a warning."""
 
@@ -56,12 +59,15 @@ def normalised(text: str) -> list[str]:
     return _OPERATOR.sub(r"\1", " ".join(text.split())).split()
 
 
+_NUMBER = re.compile(r"\d+")
+
+
 class _Key(NamedTuple):
     """What is kept of a problem: its tests can be megabytes."""
 
     benchmark: str
     id: str
-    source: str
+    words: int
 
 
 class Overlap(NamedTuple):
@@ -73,6 +79,8 @@ class Overlap(NamedTuple):
         benchmark, problem_id: what it overlaps with.
         kind: "exact" (the same words from beginning to end), "ngram" (n words in a row).
         shared: the words they share, the first n of them.
+        covered: how many words of the training text are in shared n-grams, over the words of the
+            problem, at most 1: little for a turn of phrase, much for a problem told again.
     """
 
     row: int
@@ -81,6 +89,7 @@ class Overlap(NamedTuple):
     problem_id: str
     kind: Literal["exact", "ngram"]
     shared: str
+    covered: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +127,14 @@ class Contamination:
         for benchmark, ids in self.found.items():
             mine = [overlap for overlap in self.overlaps if overlap.benchmark == benchmark]
             rows = len({overlap.row for overlap in mine})
-            exact = len({overlap.problem_id for overlap in mine if overlap.kind == "exact"})
+            exact = len({one.problem_id for one in mine if one.kind == "exact"})
+            most = len({one.problem_id for one in mine if one.covered >= MOST})
             named = ", ".join(ids[:NAMED]) + (", …" if len(ids) > NAMED else "")
             said.append(
-                f"{rows:,} of {self.rows:,} training rows overlap with {len(ids):,} of the "
-                f"{self.problems[benchmark]:,} problems of {benchmark} ({exact:,} exactly, the "
-                f"others in {self.words} words in a row or more): {named}. Scores there may be "
-                "memory."
+                f"{rows:,} of {self.rows:,} training rows share {self.words} words in a row or "
+                f"more with {len(ids):,} of the {self.problems[benchmark]:,} problems of "
+                f"{benchmark} (with {most:,} most of their words, with {exact:,} all): {named}. "
+                "Scores there may be memory."
             )
         return tuple(said)
 
@@ -156,31 +166,34 @@ class Index:
         self._stride = (words + 1) // 2
         self._exact: dict[int, list[_Key]] = defaultdict(list)
         self._grams: dict[int, list[_Key]] = defaultdict(list)
-        counts: Counter[str] = Counter()
+        self._short: set[int] = set()
         held: list[tuple[_Key, list[str]]] = []
+        variants: dict[tuple[str, str], set[int]] = defaultdict(set)
         for problem in problems:
-            key = _Key(problem.benchmark, problem.id, problem.source or problem.id)
-            held.append((key, normalised(problem.question.text)))
-            counts[problem.benchmark] += 1
-        self.problems = dict(counts)
+            found = normalised(problem.question.text)
+            held.append((_Key(problem.benchmark, problem.id, len(found)), found))
+            variants[problem.benchmark, problem.source or problem.id].update(
+                self._parts(problem.benchmark, found)
+            )
+        self.problems = dict(Counter(key.benchmark for key, _ in held))
+        sharing = Counter(part for parts in variants.values() for part in parts)
+        del variants
         for key, found in held:
             if found:
                 self._exact[hash(" ".join(found))].append(key)
-            for gram in {hash(" ".join(found[i : i + words])) for i in _places(found, words)}:
-                self._grams[gram].append(key)
-        for gram, sharing in list(self._grams.items()):
-            kept = _telling(sharing)
-            if kept:
-                self._grams[gram] = kept
-            else:
-                del self._grams[gram]
-        self._short = {
-            hash(" ".join(found[i : i + self._stride]))
-            for _, found in held
-            for i in _places(found, words)
-            if hash(" ".join(found[i : i + words])) in self._grams
-            for i in range(i, i + words - self._stride + 1)
-        }
+            rare = [sharing[part] < COMMON for part in self._parts(key.benchmark, found)]
+            for i in range(len(found) - words + 1):
+                if not any(rare[i : i + words - self._stride + 1]):
+                    continue
+                keys = self._grams[hash(" ".join(found[i : i + words]))]
+                if key not in keys:
+                    keys.append(key)
+                self._short.update(_hashes(found[i : i + words], self._stride))
+
+    def _parts(self, benchmark: str, found: Sequence[str]) -> list[int]:
+        """The wording of each half n-gram of a problem, its numbers left out."""
+        plain = [_NUMBER.sub("0", word) for word in found]
+        return [hash((benchmark, part)) for part in _hashes(plain, self._stride)]
 
     def overlaps(self, text: str, row: int = 0, id: str | None = None) -> list[Overlap]:
         """The problems that one training text overlaps with, each once."""
@@ -189,21 +202,31 @@ class Index:
         if found:
             shared = " ".join(found[: self.words])
             for key in self._exact.get(hash(" ".join(found)), ()):
-                hits[key] = Overlap(row, id, key.benchmark, key.id, "exact", shared)
+                hits[key] = Overlap(row, id, key.benchmark, key.id, "exact", shared, 1.0)
+        first: dict[_Key, str] = {}
+        ends: dict[_Key, int] = {}
+        covered: Counter[_Key] = Counter()
+        for start in self._candidates(found):
+            end = start + self.words
+            gram = " ".join(found[start:end])
+            for key in self._grams.get(hash(gram), ()):
+                first.setdefault(key, gram)
+                covered[key] += min(self.words, end - ends.get(key, 0))
+                ends[key] = end
+        for key, gram in first.items():
+            share = min(1.0, covered[key] / key.words)
+            hits.setdefault(key, Overlap(row, id, key.benchmark, key.id, "ngram", gram, share))
+        return list(hits.values())
+
+    def _candidates(self, found: Sequence[str]) -> Iterator[int]:
+        """Where n-grams begin that hold a half n-gram of a problem, ascending."""
         size, stride = self.words, self._stride
         seen = -1
         for at in range(0, len(found) - stride + 1, stride):
-            if hash(" ".join(found[at : at + stride])) not in self._short:
-                continue
-            first = max(seen + 1, at + stride - size, 0)
-            last = min(at, len(found) - size)
-            for start in range(first, last + 1):
-                gram = " ".join(found[start : start + size])
-                for key in self._grams.get(hash(gram), ()):
-                    if key not in hits:
-                        hits[key] = Overlap(row, id, key.benchmark, key.id, "ngram", gram)
-            seen = max(seen, last)
-        return list(hits.values())
+            if hash(" ".join(found[at : at + stride])) in self._short:
+                last = min(at, len(found) - size)
+                yield from range(max(seen + 1, at + stride - size, 0), last + 1)
+                seen = max(seen, last)
 
 
 def check(index: Index, texts: Iterable[str], ids: Sequence[str] | None = None) -> Contamination:
@@ -241,13 +264,6 @@ def record_text(record: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _places(found: Sequence[str], words: int) -> range:
-    return range(len(found) - words + 1)
-
-
-def _telling(sharing: Sequence[_Key]) -> list[_Key]:
-    """The problems an n-gram tells of: those of benchmarks in which few others share it."""
-    sources: dict[str, set[str]] = defaultdict(set)
-    for key in sharing:
-        sources[key.benchmark].add(key.source)
-    return [key for key in sharing if len(sources[key.benchmark]) < COMMON]
+def _hashes(found: Sequence[str], size: int) -> list[int]:
+    """Of each run of `size` words."""
+    return [hash(" ".join(found[i : i + size])) for i in range(len(found) - size + 1)]
