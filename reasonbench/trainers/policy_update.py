@@ -68,9 +68,14 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A batch of roll-outs as numbers; every list has one tensor for each row."""
+    """A batch of roll-outs as numbers; every list has one tensor for each row.
+
+    `active` are the rows that go through the models. Those of advantage 0 do not where the loss
+    has no other term: they would add exactly nothing to the gradient. The divisors count them.
+    """
 
     rows: list[Row]
+    active: frozenset[int]
     advantages: list[Tensor]
     old: list[Tensor] | None
     reference: list[Tensor] | None
@@ -125,7 +130,7 @@ class Learner:
         for epoch in range(config.epochs):
             parts = shares(count, config.minibatches, f"{config.seed}/{step}/{epoch}")
             for chosen in parts:
-                if any(prepared.rows[index].count for index in chosen):
+                if not prepared.active.isdisjoint(chosen):
                     self._update(prepared, chosen, scale, sums, step)
         return sums
 
@@ -152,31 +157,37 @@ class Learner:
             )
             for rollout in rollouts
         ]
+        rewards = [rollout.reward for rollout in rollouts]
+        everyone = [index for index, each in enumerate(rows) if each.count]
         several = config.epochs * config.minibatches > 1
         in_reward = algorithm.reference and algorithm.loss.kl_in == "reward"
-        old = self._scored(self.model, rows, sums) if several or in_reward else None
-        reference = self._scored(self.reference, rows, sums) if self.reference else None
+        reference = self._scored(self.reference, rows, everyone, sums) if self.reference else None
+        old = self._scored(self.model, rows, everyone, sums) if in_reward else None
         penalties = [torch.zeros(r.count) for r in rows]
-        if in_reward:
-            assert old is not None
-            assert reference is not None
+        if old is not None and reference is not None:
             kind, beta = algorithm.loss.kl, algorithm.loss.beta
             penalties = [
                 beta * kl_estimate(kind, a, b) for a, b in zip(old, reference, strict=True)
             ]
-        rewards = [rollout.reward for rollout in rollouts]
-        if self.critic is not None:
-            return self._with_values(rows, rewards, penalties, old, reference, sums)
-        assert algorithm.advantage != "gae"
+        if algorithm.advantage == "gae":
+            if several and old is None:
+                old = self._scored(self.model, rows, everyone, sums)
+            return self._with_values(rows, everyone, rewards, penalties, old, reference, sums)
         whole = [r - float(p.sum()) for r, p in zip(rewards, penalties, strict=True)]
         groups = torch.tensor(whole, dtype=torch.float64).view(len(batch.groups), -1)
         found = group_advantages(groups, algorithm.advantage, config.epsilon).flatten().float()
+        active = everyone
+        if self.reference is None or in_reward:
+            active = [index for index in everyone if found[index]]
+        if several and old is None:
+            old = self._scored(self.model, rows, active, sums)
         each = [a.expand(r.count) for a, r in zip(found, rows, strict=True)]
-        return _Batch(rows, each, old, reference)
+        return _Batch(rows, frozenset(active), each, old, reference)
 
     def _with_values(
         self,
         rows: list[Row],
+        everyone: list[int],
         rewards: list[float],
         penalties: list[Tensor],
         old: list[Tensor] | None,
@@ -188,7 +199,7 @@ class Learner:
         assert critic is not None
         values = [torch.empty(0)] * len(rows)
         with torch.no_grad():
-            for micro in self._micro_batches(rows, range(len(rows))):
+            for micro in self._micro_batches(rows, everyone):
                 for index, value in zip(
                     micro.rows, micro.to_rows(critic.values(micro.padded)), strict=True
                 ):
@@ -202,13 +213,15 @@ class Learner:
             advantages = whiten(advantages, mask)
         each = [a[:c] for a, c in zip(advantages, counts, strict=True)]
         back = [r[:c] for r, c in zip(returns, counts, strict=True)]
-        return _Batch(rows, each, old, reference, values, back)
+        return _Batch(rows, frozenset(everyone), each, old, reference, values, back)
 
     @torch.no_grad()
-    def _scored(self, model: PreTrainedModel, rows: Sequence[Row], sums: Sums) -> list[Tensor]:
-        """Log-probabilities of every row's trained tokens by a model as it is now."""
+    def _scored(
+        self, model: PreTrainedModel, rows: Sequence[Row], chosen: Sequence[int], sums: Sums
+    ) -> list[Tensor]:
+        """Log-probabilities of the chosen rows' trained tokens by a model as it is now."""
         found = [torch.empty(0)] * len(rows)
-        for micro in self._micro_batches(rows, range(len(rows))):
+        for micro in self._micro_batches(rows, chosen):
             scored = completion_logprobs(model, micro.padded, self.config.temperature)
             for index, numbers in zip(micro.rows, micro.to_rows(scored.logprobs), strict=True):
                 found[index] = numbers.cpu()
@@ -216,28 +229,26 @@ class Learner:
         return found
 
     def _micro_batches(self, rows: Sequence[Row], chosen: Sequence[int]) -> Iterator[Micro]:
-        """Micro-batches of those rows of which anything is trained."""
         budget, device = self.config.batch_tokens, self.model.device
-        useful = [index for index in chosen if rows[index].count]
-        return micro_batches(rows, useful, budget, self.pad_id, device, self.multiple)
+        return micro_batches(rows, chosen, budget, self.pad_id, device, self.multiple)
 
     def _update(
         self, batch: _Batch, chosen: Sequence[int], scale: float, sums: Sums, step: int
     ) -> None:
         """One update from some rows, micro-batch by micro-batch."""
-        trained = [batch.rows[index].count for index in chosen]
-        divisor = Divisor.of(_masks(trained))
+        divisor = Divisor.of(_masks([batch.rows[index].count for index in chosen]))
+        active = [index for index in chosen if index in batch.active]
         warming = self.critic is not None and step < self.config.critic.warmup
-        total, drift = 0.0, -sums.totals["drift"]
-        for micro in self._micro_batches(batch.rows, chosen):
+        total, drift, tokens = 0.0, -sums.totals["drift"], sums.totals["tokens"]
+        for micro in self._micro_batches(batch.rows, active):
             if not warming:
                 total += self._policy_pass(batch, micro, divisor, sums)
             if self.critic is not None:
                 self._critic_pass(self.critic, batch, micro, divisor, sums)
             sums.read += micro.padded.ids.numel()
-        sums.tokens += sum(trained)
+        sums.tokens += sum(batch.rows[index].count for index in active)
         drift += sums.totals["drift"]
-        self._check(total, drift / max(1.0, divisor.tokens), sums, step)
+        self._check(total, drift / max(1.0, sums.totals["tokens"] - tokens), sums, step)
         if self.critic is not None:
             sums.totals["critic_norm"] += self.critic.optimizer.step(scale)
         if warming:

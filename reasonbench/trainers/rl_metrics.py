@@ -94,7 +94,8 @@ def _lengths(rollouts: Sequence[Rollout]) -> dict[str, float]:
 def of_update(sums: Sums, lr: float) -> dict[str, float]:
     """Metrics of the updates of a batch.
 
-    Means over trained tokens: `entropy` and `kl` in nats, the clipped shares, `mismatch` (|log π −
+    Means over the tokens that went through the loss (those of roll-outs with an advantage, or all
+    where the loss has a KL): `entropy` and `kl` in nats, the clipped shares, `mismatch` (|log π −
     log π_engine|; with late roll-outs it holds the step in between). `ratio_max` is the largest
     ratio, `loss` and `grad_norm` are means over the updates.
     """
