@@ -20,6 +20,7 @@ COMMANDS = {
         "reasonbench.cli.frontier",
         "Accuracy against compute: the Pareto set, and the optimal choice by difficulty.",
     ),
+    "curves": ("reasonbench.cli.curves", "Draw training runs: accuracy, length, reward, loss."),
     "list": ("reasonbench.cli.list", "List benchmarks, strategies, engines or protocols."),
     "export": ("reasonbench.cli.export", "Write a run's table or samples to a file."),
     "doctor": ("reasonbench.cli.doctor", "Say what this machine offers, the sandbox included."),
