@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from reasonbench.cli.train_grpo import add_commands as add_grpo
 from reasonbench.cli.train_preference import add_commands as add_preference_commands
 from reasonbench.errors import UsageError
 
@@ -25,6 +26,7 @@ def train() -> None:
 
 
 command = train
+add_grpo(train)
 add_preference_commands(train)
 
 _LABELS_EVERY = 10.0
@@ -92,8 +94,18 @@ def _reward_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
             click.option("--recipe", help="A recipe that comes with reasonbench, or a TOML file."),
-            click.option("--data", help="A file of step labels; made anew when left out."),
+            click.option(
+                "--data",
+                help="A file of step labels, or of rows whose form their fields tell; step labels "
+                "are made anew when left out.",
+            ),
             click.option("--model", help="The model folder, or hub name, to start from."),
+            click.option(
+                "--benchmark",
+                "-b",
+                help="Problems to make step labels of: a name, or a file of your own.",
+            ),
+            click.option("--policy", help="The model that solves them: a folder or hub name."),
             click.option(
                 "--out",
                 type=click.Path(file_okay=False, path_type=Path),
@@ -127,10 +139,12 @@ def prm(**given: Any) -> None:
 
 @train.command()
 @_reward_options
+@click.option("--run", "runs", multiple=True, help="A run whose graded samples are learned from.")
 def orm(**given: Any) -> None:
     """An outcome reward: one score for a whole solution.
 
-    `reasonbench train orm --recipe builtin-orm` makes the built-in one anew.
+    `reasonbench train orm --recipe builtin-orm` makes the built-in one anew. It also learns from
+    rows: pairs, rankings, good and bad responses, grades.
     """
     _reward("orm", **given)
 
@@ -140,10 +154,13 @@ def _reward(
     recipe: str | None,
     data: str | None,
     model: str | None,
+    benchmark: str | None,
+    policy: str | None,
     out: Path | None,
     settings: tuple[str, ...],
     resume: bool,
     quiet: bool,
+    runs: tuple[str, ...] = (),
 ) -> None:
     from reasonbench.trainers.config import load_recipe
 
@@ -151,6 +168,11 @@ def _reward(
         raise UsageError("give --recipe NAME, or --model DIR and --data FILE.jsonl")
     values = load_recipe(recipe) if recipe else {}
     values |= {k: v for k, v in (("data", data), ("model", model)) if v is not None}
+    if runs:
+        values["runs"] = runs
+    for key, value in (("benchmark", benchmark), ("policy", policy)):
+        if value is not None:
+            values.setdefault("labels", {})[key] = value
     for setting in settings:
         assign(values, setting)
     folder = out or Path("runs") / f"{kind}-{Path(recipe or model or 'model').stem}"
@@ -178,8 +200,10 @@ def _reward(
     except TrainingDiverged as error:
         raise click.ClickException(str(error)) from error
     if not quiet:
-        if found:
+        if "auc" in found:
             click.echo(f"held out: AUC {found['auc']:.3f} over {found['steps']:,.0f} scores")
+        elif found:
+            click.echo(f"held out: accuracy {found['accuracy']:.1%}, loss {found['loss']:.4f}")
         click.echo(f"wrote {folder}")
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
-from pydantic import Field
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from reasonbench.trainers import checkpoint
@@ -108,7 +108,8 @@ class GroupLoop:
     """One run.
 
     Args:
-        config: of the run, with all that it was told: the checkpoint keeps it.
+        config: of the run.
+        settings: all that the run was told: the checkpoint keeps it.
         forward: of the model that is trained.
         objective: what is learned.
         optimizer: of its weights.
@@ -120,6 +121,7 @@ class GroupLoop:
     def __init__(
         self,
         config: GroupConfig,
+        settings: BaseModel,
         forward: Forward,
         objective: Objective,
         optimizer: MasterOptimizer,
@@ -127,7 +129,7 @@ class GroupLoop:
         multiple: int,
         on_log: Callable[[GroupRow], None],
     ) -> None:
-        self._config, self._out = config, out
+        self._config, self._settings, self._out = config, settings, out
         self._forward, self._objective = forward, objective
         self._optimizer, self._multiple, self._on_log = optimizer, multiple, on_log
 
@@ -142,7 +144,7 @@ class GroupLoop:
         total = max(1, round(config.epochs * len(groups)))
         progress = Progress()
         if resume:
-            progress = checkpoint.load(self._out, self._config, self._optimizer)
+            progress = checkpoint.load(self._out, self._settings, self._optimizer)
         rows = _log_until(self._out / LOG, progress.step)
         window = _Window()
         for update in updates(groups, config.batch, total, config.seed, progress.examples):
@@ -161,7 +163,7 @@ class GroupLoop:
                 self._on_log(rows[-1])
                 window = _Window()
             if config.checkpoint_every and progress.step % config.checkpoint_every == 0:
-                checkpoint.save(self._out, self._config, self._optimizer, progress)
+                checkpoint.save(self._out, self._settings, self._optimizer, progress)
         return rows
 
     @torch.no_grad()

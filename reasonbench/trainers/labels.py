@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reasonbench.policy import Policy
 from reasonbench.steps import Boundary, split
@@ -34,15 +34,18 @@ class Solution:
         steps: its text, cut into steps.
         right: for each step, completions from its end that were right, this solution included.
         tried: for each step, all completions from its end.
-        correct: whether the solution itself is right.
+        correct: whether the solution itself is right; None where nobody says.
         rolled_out: it began as the step of another one.
+        labels: for each step how good it is, from 0 to 1 (None where nobody says), where that is
+            not counted but given: by people, or by a search for the first error.
     """
 
     steps: tuple[str, ...]
     right: tuple[int, ...]
     tried: tuple[int, ...]
-    correct: bool
+    correct: bool | None
     rolled_out: bool = False
+    labels: tuple[float | None, ...] | None = None
 
     def soft(self) -> tuple[float, ...]:
         """The share of right completions from each step."""
@@ -63,17 +66,19 @@ class Solution:
 
 
 @dataclass
-class _Counts:
+class Counts:
     """Completions by the text they begin with, counted at the ends of steps."""
 
     boundary: Boundary
-    right: Counter[str]
-    tried: Counter[str]
+    right: Counter[str] = field(default_factory=Counter)
+    tried: Counter[str] = field(default_factory=Counter)
 
-    def add(self, text: str, correct: bool) -> None:
+    def add(self, text: str, correct: bool, start: str = "") -> None:
+        """Counts a completion at the ends of its steps, those before `start` left out."""
         for prefix in self.prefixes(text):
-            self.tried[prefix] += 1
-            self.right[prefix] += correct
+            if len(prefix) >= len(start):
+                self.tried[prefix] += 1
+                self.right[prefix] += correct
 
     def prefixes(self, text: str) -> list[str]:
         found: list[str] = []
@@ -118,9 +123,9 @@ async def math_shepherd(
         a token limit cut and those whose request failed are left out (a cut roll-out counts as
         wrong).
     """
-    sampled = await _sample(policy, solutions, max_steps)
-    counts = _Counts(policy.boundary, Counter(), Counter())
-    verdicts = await asyncio.gather(*(_correct(node, judge) for node in sampled))
+    sampled = await sample_solutions(policy, solutions, max_steps)
+    counts = Counts(policy.boundary)
+    verdicts = await asyncio.gather(*(is_correct(node, judge) for node in sampled))
     for node, correct in zip(sampled, verdicts, strict=True):
         counts.add(node.solution(), correct)
     rolled: list[tuple[str, bool]] = []
@@ -138,7 +143,7 @@ async def math_shepherd(
         wanted = [node for text, node in starts.items() for _ in range(n - counts.tried[text])]
         ends = await policy.roll_out(wanted)
         ends = [end for end in ends if end.end != "failed"]
-        verdicts = await asyncio.gather(*(_correct(end, judge) for end in ends))
+        verdicts = await asyncio.gather(*(is_correct(end, judge) for end in ends))
         for end, correct in zip(ends, verdicts, strict=True):
             counts.add(end.solution(), correct)
             if end.finished:
@@ -148,7 +153,7 @@ async def math_shepherd(
     return made + [counts.solution(text, correct, True) for text, correct in rolled]
 
 
-async def _sample(policy: Policy, solutions: int, max_steps: int) -> list[Node]:
+async def sample_solutions(policy: Policy, solutions: int, max_steps: int) -> list[Node]:
     """Finished solutions, grown step by step, so that every step's end is known in tokens."""
     open_nodes = (await policy.grow([(policy.root(), solutions)]))[0]
     finished: list[Node] = []
@@ -162,7 +167,8 @@ async def _sample(policy: Policy, solutions: int, max_steps: int) -> list[Node]:
     return sorted((n for n in finished if n.solution()), key=lambda node: node.path)
 
 
-async def _correct(node: Node, judge: Judge) -> bool:
+async def is_correct(node: Node, judge: Judge) -> bool:
+    """Whether a path is a whole solution and right."""
     if not node.finished:
         return False
     return await judge(Completion(node.token_ids(), node.solution(), "stop"))

@@ -1,32 +1,30 @@
 """Outcome reward models: one score for a whole solution (Cobbe et al. 2021).
 
 Trained on whether solutions are right: binary cross-entropy, or pairs of a right and a wrong
-solution of one problem (Bradley-Terry).
+solution of one problem (Bradley-Terry). Solutions come from a file of step labels, whose verdicts
+are learned here, or from rows of preferences (`orm_rows`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own custom
 from torch import Tensor
 
+from reasonbench.errors import UsageError
+from reasonbench.trainers import orm_rows
 from reasonbench.trainers.prm import step_loss
-from reasonbench.trainers.reward_config import RewardTraining
+from reasonbench.trainers.reward_config import OrmConfig
 from reasonbench.trainers.reward_labels import LabelRow
 from reasonbench.trainers.reward_rows import RowBatch, StepNode, Target
 from reasonbench.trainers.reward_training import Learner, run
 from reasonbench.trainers.sft import LogRow
 
-
-class OrmConfig(RewardTraining):
-    """An outcome reward model: where it starts, from which solutions, how it learns."""
-
-    loss: Literal["bce", "pairwise"] = "bce"
-    """`bce`: is it right; `pairwise`: −log σ(score of a right one − score of a wrong one)."""
+__all__ = ["OrmConfig", "outcome_targets", "pairwise_loss", "train"]
 
 
 def outcome_targets(nodes: Sequence[StepNode]) -> list[Target]:
@@ -56,7 +54,17 @@ def train(
     on_labels: Callable[[LabelRow], None] = lambda row: None,
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Trains an outcome reward and writes its folder; see `reward_training.run`."""
-    loss = step_loss if config.loss == "bce" else pairwise_loss
+    """Trains an outcome reward and writes its folder; see `reward_training.run`.
+
+    Raises:
+        UsageError: the settings or the data cannot be trained with.
+        TrainingDiverged: the loss became NaN or infinite.
+    """
+    if orm_rows.wanted(config):
+        return orm_rows.train(config, out, on_log, resume)
+    losses = {None: step_loss, "bce": step_loss, "pairwise": pairwise_loss}
+    if config.loss not in losses:
+        raise UsageError(f"loss={config.loss} needs rows of preferences, not step labels")
+    loss = losses[config.loss]
     learner = Learner(config, "outcome", outcome_targets, loss)
     return run(learner, out, on_log, on_labels, resume)

@@ -88,7 +88,7 @@ def train(
     forward = logprob_forward(model, pad_id, multiple)
     optimizer = MasterOptimizer(model, config.optimizer)
     objective = make_objective(config)
-    loop = GroupLoop(config, forward, objective, optimizer, out, multiple, on_log)
+    loop = GroupLoop(config, config, forward, objective, optimizer, out, multiple, on_log)
     model.eval()
     before = loop.measure(held) if held else {}
     model.train()

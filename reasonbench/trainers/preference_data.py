@@ -114,8 +114,12 @@ def read_preferences(path: Path, *, ties: bool = False) -> Iterator[tuple[int, P
 
 
 def is_preference(values: Mapping[str, Any]) -> bool:
-    """Whether a row has all fields of a form."""
-    return "prompt" in values and any(values.keys() >= set(fields) for fields in _FORMS)
+    """Whether a row is meant as one, however malformed: it has a field of a form.
+
+    `label` and `score` alone may be anything.
+    """
+    fields = {field for form in _FORMS for field in form} - {"label", "score"}
+    return bool(values.keys() & fields)
 
 
 def parse(values: Mapping[str, Any], *, ties: bool = False) -> Preference:

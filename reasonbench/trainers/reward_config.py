@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from reasonbench.errors import UsageError, unknown
 from reasonbench.trainers.config import OptimizerConfig, ScheduleConfig, _Strict
+from reasonbench.trainers.preference_pairs import PairsConfig
 from reasonbench.trainers.reward_labels import LabelsConfig
 
 
@@ -24,7 +25,8 @@ class RewardTraining(_Strict):
     labels: LabelsConfig = LabelsConfig()
     """How step labels are made where no file of them is given."""
     data: str | None = None
-    """A file of step labels; they are made anew (and kept in the folder) when left out."""
+    """A file of step labels, or of rows whose form is told by their fields (docs/training.md); step
+    labels are made anew (and kept in the folder) when left out."""
     rolled_out: bool = True
     """Also train on the roll-outs as solutions of their own."""
     slips: float = Field(default=0.0, ge=0, le=1)
@@ -39,7 +41,8 @@ class RewardTraining(_Strict):
     epochs: float = Field(default=1.0, gt=0)
     """How often to go through the problems."""
     max_length: int = Field(default=320, ge=2)
-    """Tokens of a row: the prompt with as many solutions as fit; longer ones are left out."""
+    """Tokens of a row: the prompt with as many solutions as fit; longer ones are left out. Of rows
+    of preferences, tokens of the prompt with one response."""
     batch_tokens: int = Field(default=4096, ge=2)
     """Padded tokens in a batch at most."""
     pool: int = Field(default=256, ge=1)
@@ -62,6 +65,29 @@ class RewardTraining(_Strict):
     """Updates between two checkpoints; 0 writes none."""
 
 
+class OrmConfig(RewardTraining):
+    """An outcome reward model: where it starts, from which solutions, how it learns."""
+
+    loss: Literal["bce", "mse", "pairwise", "plackett-luce"] | None = None
+    """`bce`: cross-entropy against whether it is right, or against its grade; `mse`: squared error
+    of the score in [0, 1] against the same; `pairwise`: −log σ(score of the better one − score of
+    the worse one); `plackett-luce`: the likelihood of a whole ranking. By default `pairwise` for
+    rows of pairs and rankings, and `bce` for everything else."""
+    score_max: float = Field(default=5.0, gt=0)
+    """The best grade of rows with a `score`; the score learned is the grade over it."""
+    ties: bool = False
+    """Rankings may give several responses one rank."""
+    chat: bool | None = None
+    """Text prompts of rows are a user's turn of the chat template; by default where the text is not
+    a rendered prompt already."""
+    runs: tuple[str, ...] = ()
+    """Folders of runs whose graded samples are learned from, in place of `data`."""
+    pairs: PairsConfig = PairsConfig()
+    """Which of the runs' samples."""
+    batch: int = Field(default=32, ge=1)
+    """Rows (pairs, rankings, responses) in an update; step labels go by `batch_tokens` alone."""
+
+
 Config = TypeVar("Config", bound=RewardTraining)
 
 
@@ -77,5 +103,7 @@ def parse_reward(kind: type[Config], settings: dict[str, Any]) -> Config:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            raise unknown("training setting", key, kind.model_fields) from error
+            inner: dict[str, type[BaseModel]] = {"labels": LabelsConfig, "pairs": PairsConfig}
+            known = inner.get(key.partition(".")[0], kind)
+            raise unknown("training setting", key, known.model_fields) from error
         raise UsageError(f"training setting {key}: {first['msg']}") from error

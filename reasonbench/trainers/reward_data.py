@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reasonbench.prompts import messages
 from reasonbench.trainers.attention import MULTIPLE
 from reasonbench.trainers.batching import Position
+from reasonbench.trainers.preference_rows import turn_end
 from reasonbench.trainers.reward_config import RewardTraining
 from reasonbench.trainers.reward_labels import Labelled
 from reasonbench.trainers.reward_rows import (
@@ -50,7 +51,7 @@ class RowMaker:
         self._tokenizer = tokenizer
         self._config = config
         self._targets = targets
-        self._closing = self._turn_end() if closed else ""
+        self._closing = turn_end(tokenizer) if closed else ""
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a piece of a solution."""
@@ -86,12 +87,6 @@ class RowMaker:
             row.targets.extend(float(i < before) for i in range(len(piece) - 1))
             row.weights.extend([self._config.every_token] * (len(piece) - 1))
 
-    def _turn_end(self) -> str:
-        """What the chat template writes behind an assistant's message."""
-        mark = "@@solution@@"
-        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": mark}]
-        return str(self._tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(mark)[2]
-
     def rows(self, problem: Labelled, seed: str, slips: float | None = None) -> list[Row]:
         """The rows of one problem; which prompt they have is drawn by the seed.
 
@@ -113,6 +108,8 @@ class RowMaker:
                 for i, n in zip(ends, last, strict=True)
             ]
         targets = self._targets(nodes)
+        if not self._closing:
+            targets = [_given(n, t) for n, t in zip(nodes, targets, strict=True)]
         pieces = [self.encode(node.text) for node in nodes]
         counted: set[int] = set()
         made: list[Row] = []
@@ -131,6 +128,13 @@ class RowMaker:
             if any(row.weights):
                 made.append(row)
         return made
+
+
+def _given(node: StepNode, target: Target) -> Target:
+    """A label that is given goes before what is counted; a solution's end keeps its weight."""
+    if node.label is None:
+        return target
+    return Target(node.label, target.weight if node.correct is not None else 1.0)
 
 
 class RowPlan:

@@ -32,6 +32,8 @@ class StepNode:
         sampled: on a solution that was sampled from its beginning.
         count: how many of the given solutions pass through it.
         slip: for a step that was made wrong, where in its text.
+        label: how good it is, from 0 to 1, where that is given rather than counted. Of solutions
+            that share the step and differ, the best one's: something right came of it.
     """
 
     text: str
@@ -42,6 +44,7 @@ class StepNode:
     sampled: bool = False
     count: int = 0
     slip: int | None = None
+    label: float | None = None
 
 
 def step_tree(solutions: Sequence[Solution]) -> list[StepNode]:
@@ -50,12 +53,16 @@ def step_tree(solutions: Sequence[Solution]) -> list[StepNode]:
     known: dict[tuple[int, str], int] = {}
     for solution in solutions:
         parent = -1
-        for text, right, tried in zip(solution.steps, solution.right, solution.tried, strict=True):
+        labels = solution.labels or (None,) * len(solution.steps)
+        columns = solution.steps, solution.right, solution.tried, labels
+        for text, right, tried, label in zip(*columns, strict=True):
             index = known.setdefault((parent, text), len(nodes))
             if index == len(nodes):
                 nodes.append(StepNode(text, parent, right, tried))
             nodes[index].sampled |= not solution.rolled_out
             nodes[index].count += 1
+            if label is not None:
+                nodes[index].label = max(label, nodes[index].label or 0.0)
             parent = index
         if parent >= 0:
             nodes[parent].correct = solution.correct

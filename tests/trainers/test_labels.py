@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from reasonbench.builtin import arithmetic, countdown
 from reasonbench.errors import UsageError
 from reasonbench.policy import Policy
 from reasonbench.trainers.labels import Solution, agreement, math_shepherd
-from reasonbench.trainers.reward_labels import LabelsConfig, make_labels, read_labels
+from reasonbench.trainers.reward_labels import LabelRow, LabelsConfig, make_labels, read_labels
 from reasonbench.trainers.reward_problems import training_problems
 from reasonbench.tree import ROLL_OUT
 from reasonbench.types import (
@@ -169,3 +170,38 @@ def test_a_broken_line_is_told_by_its_number(tmp_path: Path) -> None:
     path.write_text('{"id": "x"}\n')
     with pytest.raises(UsageError, match="line 1"):
         list(read_labels(path))
+
+
+def test_labels_of_ones_own_problems_by_a_search_for_the_first_error(tmp_path: Path) -> None:
+    own = tmp_path / "sums.jsonl"
+    rows = [{"id": str(n), "problem": f"What is {n} + 48?", "answer": str(n + 48)} for n in (5, 7)]
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = LabelsConfig(
+        problems=9,
+        benchmark=str(own),
+        method="first-error",
+        solutions=2,
+        n=2,
+        engine="transformers",
+        max_tokens=120,
+    )
+    shown: list[LabelRow] = []
+    found = list(read_labels(make_labels(config, tmp_path / "labels.jsonl", shown.append)))
+    assert [p.question for p in found] == ["What is 5 + 48?", "What is 7 + 48?"]
+    assert (shown[-1].problems, shown[-1].total) == (2, 2)
+    assert sum(p.tokens for p in found) == shown[-1].tokens
+    for problem in found:
+        sampled = [s for s in problem.solutions if not s.rolled_out]
+        assert all(s.labels is not None and len(s.labels) == len(s.steps) for s in sampled)
+        wrong = [s for s in sampled if not s.correct]
+        assert problem.rollouts <= sum(2 * len(s.steps) for s in wrong)
+
+
+def test_settings_of_an_earlier_version_are_read_with_the_defaults(tmp_path: Path) -> None:
+    config = LabelsConfig(problems=1)
+    out = tmp_path / "labels.jsonl"
+    line = {"id": "x", "benchmark": "b", "question": "?", "instruction": "", "solutions": []}
+    out.write_text(json.dumps(line) + "\n")
+    kept = config.model_dump(exclude={"benchmark", "method", "step"})
+    (tmp_path / "labels.settings.json").write_text(json.dumps(kept))
+    assert make_labels(config, out) == out

@@ -43,7 +43,7 @@ def rows(form: str = "pair", count: int = 24) -> list[dict[str, Any]]:
             responses = [f"{bad} {bad}", good, f"{good} {bad}"]
             made.append({"prompt": prompt, "responses": responses, "ranking": [3, 1, 2]})
         else:
-            for response, label in ((good, "good"), (bad, "bad")):
+            for response, label in ((good, "good"), (f"{bad} {bad}", "bad")):
                 made.append({"prompt": prompt, "response": response, "label": label})
     return made
 

@@ -227,6 +227,12 @@ def test_the_command_trains_from_a_file_of_labels(policy: Path, tmp_path: Path) 
         (("--recipe", "builtin-prm", "--set", "labels.n=0"), "training setting labels.n"),
         (("--recipe", "builtin-prm", "--data", "nowhere.jsonl"), "no file of labels"),
         (("--recipe", "builtin-prm", "--set", "labels.families={algebra=1}"), "no 'algebra'"),
+        (("--recipe", "builtin-prm", "--benchmark", "math50"), "did you mean math500"),
+        (
+            ("--recipe", "builtin-prm", "--policy", "./nowhere", "--set", "labels.problems=1"),
+            "nowhere",
+        ),
+        (("--recipe", "builtin-prm", "--set", "labels.metod=x"), "did you mean method"),
     ],
 )
 def test_bad_input_gets_a_sentence(
