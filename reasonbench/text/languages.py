@@ -6,12 +6,13 @@ Cyrillic, Arabic and Devanagari letters. Japanese without any kana reads as Chin
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from reasonbench.errors import unknown
 from reasonbench.text.prose import prose
-from reasonbench.text.scripts import ALPHABETS, OTHER, SCRIPTS, words
+from reasonbench.text.scripts import ALPHABETS, OTHER, SCRIPTS, plain_latin, words
 
 KANA_SHARE = 0.1
 """Han text with at least this share of kana characters is Japanese."""
@@ -84,6 +85,9 @@ _NAMES = {name: name for name in LANGUAGES} | {
 }
 
 
+_LATIN_WORD = re.compile("[A-Za-z]['’]?[A-Za-z]")
+
+
 def language(name: str) -> Language:
     """The language of a name or an ISO 639-1 code ("ko", "korean", "Hindi").
 
@@ -107,6 +111,8 @@ def language_of(text: str) -> Language | None:
 
 def by_words(plain: str) -> Language | None:
     """`language_of` for text that is prose already."""
+    if plain_latin(plain):
+        return LATIN if _LATIN_WORD.search(plain) else None
     counts: defaultdict[str, float] = defaultdict(float)
     characters: Counter[str] = Counter()
     for word in words(plain):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from reasonbench.text.languages import LATIN, Language, by_words
 from reasonbench.text.prose import GAP, prose
-from reasonbench.text.scripts import ALPHABETS, UNSPACED, Word, words
+from reasonbench.text.scripts import ALPHABETS, UNSPACED, Word, plain_latin, words
 
 TERM_WORDS = 3
 """This many Latin words in a row, or fewer, are a term in a sentence of another language."""
@@ -28,6 +28,11 @@ _SENTENCE = re.compile(r"\n|[。！？؟।]|[.!?;；](?=\s|$)")
 _JOINS = re.compile(r"[\s,'’\-]*+")
 _OPERATOR = re.compile(rf"[=+*/^<>≤≥≈≠×÷·√∑∫%|&{GAP}]")
 _NAMED = frozenset("0123456789_^\\{}")
+_LATIN_WORDS = re.compile(
+    r"(?<![A-Za-z0-9_^\\{}])[A-Za-z](?:[A-Za-z]++(?:['’][A-Za-z]++)*+|(?:['’][A-Za-z]++)++)"
+    r"(?![0-9_^\\{}(])"
+)
+"""The words that `_sentences` finds in a text of English letters alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,12 @@ def measure(text: str, main: Language | None = None, question: str = "") -> Mixt
         main = by_words(plain)
     if main is None:
         return Mixture(None, 0.0, {}, 0.0)
+    if main == LATIN and plain_latin(plain):  # 5 times as quick, and the same
+        return Mixture(main, float(sum(1 for _ in _LATIN_WORDS.finditer(plain))), {}, 0.0)
+    return _measured(plain, main, question)
+
+
+def _measured(plain: str, main: Language, question: str) -> Mixture:
     asked = {question[w.start : w.end] for w in words(question) if w.script not in main.scripts}
     own = terms = 0.0
     foreign: dict[str, float] = {}

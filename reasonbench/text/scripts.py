@@ -100,3 +100,11 @@ def words(text: str) -> Iterator[Word]:
     for match in _WORD.finditer(text):
         if match.lastgroup != "symbol" and match.lastgroup is not None:
             yield Word(match.lastgroup, match.start(), match.end())
+
+
+_NOT_PLAIN = re.compile(rf"[^\W\d_A-Za-z]|[{_MARKS}]")
+
+
+def plain_latin(text: str) -> bool:
+    """Whether a text has no letters but those of English; quick."""
+    return text.isascii() or _NOT_PLAIN.search(text) is None

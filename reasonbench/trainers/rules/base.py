@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -33,7 +33,7 @@ class Rule(Protocol):
         Args:
             problem: with its gold answer.
             prompt: what the engine was given.
-            completion: what it wrote.
+            completion: what it wrote; its `thinking_open` is set where the prompt's is.
             verdict: the benchmark's grader on it; None where the problem has nothing to grade by.
 
         Returns:
@@ -113,6 +113,8 @@ async def judge_fully(
     Raises:
         UsageError: the problem's tests or gold cannot be used.
     """
+    if prompt.thinking_open and not completion.thinking_open:
+        completion = replace(completion, thinking_open=True)
     chosen = problem.hidden.get(RULES)
     applied = [one for one in rules if chosen is None or one.rule.name in chosen]
     verdict = None

@@ -20,7 +20,7 @@ def response_text(prompt: Prompt, completion: Completion) -> str:
     Templates open `<think>` for the model, or write an empty thinking span where thinking is
     turned off; the completion does not hold these tags.
     """
-    if prompt.thinking_open or completion.thinking_open:
+    if completion.thinking_open:
         return "<think>" + completion.text
     if prompt.text.rstrip().endswith("</think>"):
         return "<think></think>" + completion.text
@@ -84,7 +84,7 @@ class Boxed(Options):
     ) -> float | None:
         if problem.question.kind == "code":
             return None
-        thinking_open = prompt.thinking_open or completion.thinking_open
+        thinking_open = completion.thinking_open
         # a closed <answer> would do for `closed_answer`; only a box does here
         text = completion.text.replace("</answer>", "")
         return float(closed_answer(text, thinking_open=thinking_open))
@@ -108,7 +108,7 @@ class Program(Options):
             return None
         from reasonbench.grading.program import extract_program
 
-        thinking_open = prompt.thinking_open or completion.thinking_open
+        thinking_open = completion.thinking_open
         found = extract_program(completion.text, problem.question.data, thinking_open=thinking_open)
         if not found:
             return 0.0

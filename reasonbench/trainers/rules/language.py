@@ -44,7 +44,7 @@ class Language(Options):
         )
         if target is None:
             return None
-        opened = prompt.thinking_open or completion.thinking_open
+        opened = completion.thinking_open
         share = measure(thinking(completion.text, thinking_open=opened), target, asked).share
         return share if share is not None else measure(completion.text, target, asked).share
 

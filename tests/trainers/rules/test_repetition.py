@@ -67,4 +67,4 @@ def test_reflection_words_are_counted(text: str, count: int) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("piece", ["wait ", "let me ", "h", "m", "hm", "i ", "\x00", "다시 ", "我"])
 def test_hostile_text_is_counted_in_linear_time(piece: str) -> None:
-    assert reflections(piece * (300_000 // len(piece))) >= 0
+    assert reflections(piece * (150_000 // len(piece))) >= 0
