@@ -250,6 +250,9 @@ class _Run:
         following: asyncio.Task[Rollouts] | None = None
         if config.asynchronous and place.step + 1 < config.steps:
             following = asyncio.create_task(self.sampler.batch(place.step))
+        elif self.model.device.type == "cuda":
+            # one GPU for both: the engine's memory is the trainer's until the push
+            await self.engine.sleep(discard=True)
         try:
             sums = await asyncio.get_running_loop().run_in_executor(
                 self.thread, self.learner.learn, batch, place.step

@@ -241,8 +241,10 @@ def _loss(
     values = {**asdict(preset.loss), **changes}
     if asynchronous and "correction" not in changes and values["correction"] == "none":
         values["correction"] = "truncate"
-    if values["aggregate"] == "constant" and values["length"] is None:
-        values["length"] = max_tokens
+    if values["aggregate"] == "constant" and "length" not in changes:
+        # where the source divides by its longest completion, this run does by its own
+        longest = preset.defaults.get("length")
+        values["length"] = max_tokens if values["length"] in (None, longest) else values["length"]
     try:
         return TypeAdapter(PolicyLoss).validate_python(values)
     except ValidationError as error:

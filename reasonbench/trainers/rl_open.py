@@ -21,7 +21,7 @@ from reasonbench.trainers.attention import MULTIPLE, use_short_attention
 from reasonbench.trainers.config import SftConfig
 from reasonbench.trainers.contamination import Index, check
 from reasonbench.trainers.grpo_config import Algorithm, GrpoConfig, RewardModelConfig, algorithm
-from reasonbench.trainers.push import live
+from reasonbench.trainers.push import for_training, live
 from reasonbench.trainers.rl_cores import bind, descendants, split_cores
 from reasonbench.trainers.rl_problems import Source, open_sources, stream
 from reasonbench.trainers.rl_rewards import MODEL, Judge, ModelReward
@@ -147,7 +147,8 @@ async def open_all(
             dtype=config.dtype,
             engine_args=config.engine_args,
         )
-        engine = live(await open_engine(given))
+        shared = not config.asynchronous
+        engine = live(await open_engine(for_training(given, shares_gpu=shared)))
         stack.push_async_callback(engine.aclose)
         if config.asynchronous and prepared.model.device.type == "cpu":
             bound = _apart(descendants() - before, config)
