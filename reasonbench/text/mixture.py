@@ -29,7 +29,7 @@ _JOINS = re.compile(r"[\s,'’\-]*+")
 _OPERATOR = re.compile(rf"[=+*/^<>≤≥≈≠×÷·√∑∫%|&{GAP}]")
 _NAMED = frozenset("0123456789_^\\{}")
 _LATIN_WORDS = re.compile(
-    r"(?<![A-Za-z0-9_^\\{}])[A-Za-z](?:[A-Za-z]++(?:['’][A-Za-z]++)*+|(?:['’][A-Za-z]++)++)"
+    r"(?<![A-Za-z0-9_^\\{}])(?<![A-Za-z]['’])[A-Za-z](?:[A-Za-z]++(?:['’][A-Za-z]++)*+|(?:['’][A-Za-z]++)++)"
     r"(?![0-9_^\\{}(])"
 )
 """The words that `_sentences` finds in a text of English letters alone."""

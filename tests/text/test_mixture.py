@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reasonbench.errors import UsageError
@@ -162,6 +162,7 @@ def test_shares_are_shares(text: str, question: str) -> None:
     assert (found.main is None) == (found.languages == ())
 
 
+@example("1Z'ZZ ab'cd_ 'ef' x'y")
 @given(st.text("abZ'’ 1_^{}\\(x,.\n×", max_size=40))
 def test_the_quick_way_through_english_text_counts_the_same(text: str) -> None:
     plain = prose(text)
