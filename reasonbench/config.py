@@ -74,6 +74,11 @@ class EvalConfig(BaseModel):
     chat: bool | None = None
     """Use the chat template (true), plain text (false), or the template where there is one."""
 
+    watch: Path | None = None
+    """Folder below which a trainer writes checkpoints; each is evaluated when it is whole."""
+    watch_until: int | None = Field(None, ge=0)
+    """Stop watching when a checkpoint of this step, or of a later one, has been evaluated."""
+
     engine: Name = "auto"
     """vllm, transformers, replay, or auto: vLLM where it is installed."""
     revision: Name | None = None
@@ -132,7 +137,13 @@ REWARD_SETTINGS = frozenset(
 """Settings of what judges and when to stop: what is stored is kept apart by them, so that one run
 can be judged by several rewards without sampling anything again."""
 
-VOLATILE = REWARD_SETTINGS | {"max_in_flight", "max_minutes", "max_usd", "grading_workers"}
+VOLATILE = REWARD_SETTINGS | {
+    "max_in_flight",
+    "max_minutes",
+    "max_usd",
+    "grading_workers",
+    "watch_until",
+}
 """Settings that may differ between a run and its resumption."""
 
 
@@ -173,6 +184,12 @@ def make(values: Mapping[str, Any]) -> EvalConfig:
                 raise UsageError(f"--{name.replace('_', '-')} has no meaning without --reward.")
     if config.max_usd is not None and config.gpu_price is None:
         raise UsageError("--max-usd needs a price: give --gpu-price (US dollars per hour).")
+    if config.watch is not None:
+        if config.model not in (["builtin"], [str(config.watch)]):
+            raise UsageError("--watch says which models are evaluated: leave --model out.")
+        return config.model_copy(update={"model": [str(config.watch)]})
+    if config.watch_until is not None:
+        raise UsageError("--watch-until has no meaning without --watch.")
     return config
 
 

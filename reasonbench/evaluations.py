@@ -69,6 +69,10 @@ class Evaluations:
 
     Attributes:
         points: of every finished evaluation, in the order of their steps; of earlier sessions too.
+        results: what results.json holds since the last evaluation of this session; empty before.
+        outcome: how the generation of the last evaluation ended.
+        observer: is told of every completion.
+        reward: judges; opened when it is first needed, unless it is set before.
     """
 
     def __init__(
@@ -86,16 +90,17 @@ class Evaluations:
         Args:
             config: with one model, which names the pools: the same for every version.
             groups: results.json has rows by level and subject too.
-            observer: is told of every completion.
-            reward: judge with this one instead of opening the configured one (it stays open).
+            observer, reward: see the attributes; a reward that is given stays open.
 
         Raises:
             UsageError: an unknown name, or settings that contradict each other.
         """
         (self._model,) = config.model
         self._store, self._config, self._graders = store, config, graders
-        self._observer = observer or _Silent()
-        self._reward, self._opened = reward, False
+        self.observer = observer or _Silent()
+        self.reward, self._opened = reward, False
+        self.results: dict[str, Any] = {}
+        self.outcome = Outcome()
         self._tasks = plan.make(config, self._model)
         for task in self._tasks:
             store.add_problems(task.problems)
@@ -139,14 +144,14 @@ class Evaluations:
         reward = await self._open_reward(engine)
         store, config = self._store, self._config
         store.set_meta(MODEL, json.dumps(asdict(replace(engine.info, model=self._model))))
-        outcome = await generate(
+        self.outcome = outcome = await generate(
             self._tasks,
             engine,
             store,
             self._graders,
             seed=config.seed,
             max_in_flight=config.max_in_flight or engine.in_flight,
-            observer=self._observer,
+            observer=self.observer,
             stop=stop or asyncio.Event(),
             judging=None
             if reward is None
@@ -158,9 +163,9 @@ class Evaluations:
         made = self._note(before, outcome, time.perf_counter() - started)
         if not made.complete:
             return []
-        results = await summarise(store, self._graders, only=version)
+        self.results = await summarise(store, self._graders, only=version)
         self._note(before, outcome, time.perf_counter() - started)
-        self._read(results["rows"])
+        self._read(self.results["rows"])
         store.add_training(
             step,
             {"eval_seconds": self.seconds, "eval_tokens": self.tokens},
@@ -194,22 +199,22 @@ class Evaluations:
 
     async def aclose(self) -> None:
         """Close the reward, if this opened one. Safe to call twice."""
-        if self._opened and self._reward is not None:
-            await self._reward.aclose()
-            self._reward, self._opened = None, False
+        if self._opened and self.reward is not None:
+            await self.reward.aclose()
+            self.reward, self._opened = None, False
 
     async def _open_reward(self, engine: Engine) -> Reward | None:
-        if self._reward is None and self._config.reward is not None:
+        if self.reward is None and self._config.reward is not None:
             from reasonbench.rewards import open_reward
 
             await asyncio.to_thread(check_reward, self._config)
-            self._reward = await open_reward(reward_config(self._config), engine)
+            self.reward = await open_reward(reward_config(self._config), engine)
             self._opened = True
-        if self._reward is not None and self._config.reward is not None:
+        if self.reward is not None and self._config.reward is not None:
             self._store.set_meta(
-                f"{REWARD}:{reward_name(self._config)}", json.dumps(described(self._reward))
+                f"{REWARD}:{reward_name(self._config)}", json.dumps(described(self.reward))
             )
-        return self._reward
+        return self.reward
 
     def _note(self, before: Evaluation, outcome: Outcome, seconds: float) -> Evaluation:
         """Write down how far an evaluation came, on top of what earlier calls did of it."""

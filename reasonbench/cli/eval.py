@@ -74,6 +74,9 @@ DATA = "REASONBENCH_DATA"
     "--max-minutes", type=float, help="Stop generating after this many minutes; resumable."
 )
 @click.option("--max-usd", type=float, help="Stop when this call has spent so much; resumable.")
+@click.option("--watch", type=click.Path(path_type=Path),
+              help="Evaluate each checkpoint that a trainer writes below this folder.")  # fmt: skip
+@click.option("--watch-until", type=int, help="Stop after the checkpoint of this step.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder (runs/<time>-<model>).")
 @click.option("--dry-run", is_flag=True, help="Print the configuration and what it would take.")
 @click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table.")
@@ -97,6 +100,10 @@ def command(
     if dry_run:
         _dry_run(config, folders, as_json)
         return 0
+    if config.watch is not None:
+        from reasonbench.cli.watch import watch
+
+        return asyncio.run(watch(config, out, as_json=as_json, quiet=quiet))
     return asyncio.run(_evaluate(config, out, folders, as_json=as_json, quiet=quiet))
 
 

@@ -53,12 +53,13 @@ def command(
     if as_json:
         click.echo(json.dumps(results[0] if len(results) == 1 else results, ensure_ascii=False))
         return
-    from reasonbench.cli.table import chart, print_results
+    from reasonbench.cli.table import at_step, chart, print_results
     from reasonbench.runs.tables import model_label
 
     console = terminal(record=True, width=84) if svg is not None else terminal()
-    print_results(console, results)
-    for result in results:
+    latest = [at_step(result) for result in results]
+    print_results(console, latest)
+    for result in latest:
         for benchmark in dict.fromkeys(row["benchmark"] for row in result["rows"]):
             drawn = chart(result["rows"], benchmark)
             if drawn is not None:

@@ -15,6 +15,7 @@ from reasonbench.runs.tables import is_headline, model_label
 from reasonbench.runs.tables import strategy_label as label
 
 Row = Mapping[str, Any]
+Result = Mapping[str, Any]
 
 
 def metric_name(row: Row) -> str:
@@ -226,6 +227,17 @@ def _unscored(row: Row) -> str:
         f"{name}: {percent(row['unscored'])} % of the completions have no {row['reward']} score; "
         "they are chosen last, and their votes weigh nothing."
     )
+
+
+def at_step(result: Result, step: int | None = None) -> Result:
+    """The results of one step, where several were evaluated: of the last one by default."""
+    steps = {row["step"] for row in result["rows"] if row.get("step") is not None}
+    if not steps:
+        return result
+    chosen = max(steps) if step is None else step
+    rows = [row for row in result["rows"] if row.get("step") == chosen]
+    model = {**result["model"], "model": f"{result['model'].get('model', '')}, step {chosen:,}"}
+    return {**result, "rows": rows, "model": model}
 
 
 def print_results(console: Console, results: Sequence[Mapping[str, Any]]) -> None:
