@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own custom
 
 from reasonbench.engines.base import Held, LiveEngine
 from reasonbench.engines.fingerprint import fingerprint
-from reasonbench.trainers.completion_loss import CHUNK, pad
+from reasonbench.trainers.completion_loss import pad
 from reasonbench.trainers.data import Encoded
+from reasonbench.trainers.logprobs import completion_logprobs
 from reasonbench.trainers.push import weights
 
 if TYPE_CHECKING:
@@ -168,16 +168,8 @@ def trainer_logprobs(model: PreTrainedModel, samples: Sequence[Sample]) -> tuple
     training = model.training
     model.eval()
     try:
-        padded = pad(batch, 0, model.device)
-        states = model.get_decoder()(input_ids=padded.ids, use_cache=False).last_hidden_state
-        states = states.reshape(-1, states.shape[-1])[padded.where]
-        head = model.get_output_embeddings()
-        pieces = zip(torch.split(states, CHUNK), torch.split(padded.targets, CHUNK), strict=True)
-        return tuple(
-            -number
-            for piece, targets in pieces
-            for number in F.cross_entropy(head(piece).float(), targets, reduction="none").tolist()
-        )
+        found = completion_logprobs(model, pad(batch, 0, model.device))
+        return tuple(found.logprobs.tolist())
     finally:
         model.train(training)
 
