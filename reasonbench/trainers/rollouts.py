@@ -167,10 +167,7 @@ class Sampler:
         sampled = flat = failed = 0
         usage = Usage()
         for _ in range(config.refills + 1):
-            taken = self.problems.take(config.problems - len(kept))
-            found = await asyncio.gather(
-                *(self._group(position, problem) for position, problem in taken),
-            )
+            found = await self._round(self.problems.take(config.problems - len(kept)))
             errors = [group for group in found if isinstance(group, EngineError)]
             groups = [group for group in found if not isinstance(group, EngineError)]
             if errors and not groups:
@@ -187,6 +184,16 @@ class Sampler:
                 break
         seconds = time.perf_counter() - started
         return Rollouts(tuple(kept), version, sampled, flat, failed, usage, seconds)
+
+    async def _round(self, taken: Sequence[tuple[int, Problem]]) -> list[Group | EngineError]:
+        """The groups of some problems, in their order; an error ends the requests of all."""
+        tasks = [asyncio.create_task(self._group(*each)) for each in taken]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _group(self, position: int, problem: Problem) -> Group | EngineError:
         """All roll-outs of a problem, or why there are not all of them."""
