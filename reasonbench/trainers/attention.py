@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own custom
 from torch import Tensor, nn
 
+from reasonbench.trainers.norms import use_fast_norms
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -70,7 +72,10 @@ def _future(length: int, groups: int, dtype: torch.dtype, device: torch.device) 
 
 
 def use_short_attention(model: PreTrainedModel) -> bool:
-    """Switches a model on CPU to it; False where the model needs more than causal attention."""
+    """Switches a model on CPU to it; False where the model needs more than causal attention.
+
+    Its norms are switched too (`norms.use_fast_norms`).
+    """
     config = model.config
     windowed = getattr(config, "sliding_window", None) or getattr(
         config, "attn_logit_softcapping", None
@@ -81,4 +86,5 @@ def use_short_attention(model: PreTrainedModel) -> bool:
 
     AttentionInterface.register(NAME, short_attention)
     model.set_attn_implementation(NAME)
+    use_fast_norms(model)
     return True
