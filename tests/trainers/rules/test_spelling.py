@@ -124,3 +124,8 @@ def test_rules_and_texts_need_no_torch() -> None:
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_documentation_lists_every_rule() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs/reward-rules.md").read_text("utf-8")
+    assert [name for name in BUILTIN if f"| `{name}` |" not in text] == []
