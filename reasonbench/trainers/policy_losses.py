@@ -179,7 +179,8 @@ def policy_loss(
         `tokens`; `clip_low` (r < 1 − low and A < 0), `clip_high` (r > 1 + high and A > 0; for
         cispo: r above the cap), `clip_dual`; `ratio`; `drift` (k3 of π against π_old); with a
         reference `kl` (by the spec's estimator, k3 where it has none); with the engine's numbers
-        `mismatch` (|log π_old − log π_engine|) and `corrected` (tokens whose weight was cut).
+        `mismatch` (|log π_old − log π_engine|), `unscored` (tokens without the engine's number)
+        and `corrected` (tokens whose weight was cut).
         Maxima: `ratio_max`, `mismatch_max`. With a sequence ratio, r is the sequence's at each
         of its tokens.
 
@@ -237,8 +238,13 @@ def _correction(
     spec: PolicyLoss, old: Tensor, engine: Tensor, mask: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weights of the tokens, [rows, length], and the sums about the mismatch."""
-    gap = torch.nan_to_num(old - engine.detach(), nan=0.0) * mask
-    sums = {"mismatch": gap.abs().sum(), "mismatch_max": gap.abs().max()}
+    missing = engine.isnan()
+    gap = (old - engine.detach()).masked_fill(missing | (mask <= 0), 0.0)
+    sums = {
+        "mismatch": gap.abs().sum(),
+        "mismatch_max": gap.abs().max(),
+        "unscored": (missing * mask).sum(),
+    }
     if spec.correction == "none":
         return torch.ones_like(mask), sums
     if spec.correction_ratio == "sequence":

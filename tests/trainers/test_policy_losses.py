@@ -210,6 +210,7 @@ def test_a_token_the_engine_did_not_score_is_not_corrected() -> None:
     loss, sums = policy_loss(spec, batch(engine=engine), WHOLE)
     assert loss == policy_loss(PolicyLoss(), batch(), WHOLE)[0]
     assert sums["mismatch"].item() == 0
+    assert sums["unscored"].item() == 5
 
 
 def test_what_lies_outside_the_mask_does_not_matter() -> None:
