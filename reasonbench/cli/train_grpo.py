@@ -52,6 +52,10 @@ def add_commands(group: click.Group) -> None:
 @click.option(
     "--eval-benchmark", "eval_benchmarks", multiple=True, help="A benchmark by name. Repeats."
 )
+@click.option(
+    "--log-to", multiple=True, type=click.Choice(["tensorboard", "wandb", "trackio"]),
+    help="Also log there. Repeats."
+)  # fmt: skip
 @click.option("--gpu-price", type=float, help="US dollars an hour of a GPU, for the curves.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting: optimizer.lr=1e-6."
@@ -97,6 +101,8 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
         values |= {"benchmark": list(given["benchmark"]), "data": list(given["data"])}
     if given["rules"]:
         values["rules"] = list(given["rules"])
+    if given["log_to"]:
+        values["log_to"] = list(given["log_to"])
     chosen = {
         "every": given["eval_every"],
         "strategies": list(given["eval_strategies"]) or None,

@@ -39,6 +39,7 @@ from reasonbench.trainers.rl_open import Opened, open_all, prepare
 from reasonbench.trainers.rl_problems import Cursor, stream
 from reasonbench.trainers.rollouts import Rollouts, Sampler
 from reasonbench.trainers.start import save_model
+from reasonbench.trainers.tracking import Tracker, check_trackers, open_trackers
 from reasonbench.trainers.verify import TOLERANCES, Sample, Tolerance, verify
 
 BEST = "best"
@@ -160,6 +161,7 @@ async def train_async(
     async with AsyncExitStack() as stack:
         graders = Graders()
         stack.push_async_callback(graders.aclose)
+        check_trackers(config.log_to)
         prepared = prepare(config, graders)
         settings = config.model_dump(mode="json", exclude_none=True)
         store = stack.enter_context(open_run(out, {"train": "grpo", **settings}, VOLATILE))
@@ -180,7 +182,12 @@ async def train_async(
         if config.evaluation is not None:
             in_loop = InLoop(store, config.evaluation, graders, model=config.model)
             stack.push_async_callback(in_loop.aclose)
-        run = _Run(config, out, store, opened, learner, in_loop, place, watcher, stop, begun)
+        trackers = open_trackers(config.log_to, out, settings)
+        for tracker in trackers:
+            stack.callback(tracker.close)
+        run = _Run(
+            config, out, store, opened, learner, in_loop, place, watcher, stop, begun, trackers
+        )
         return await run.loop()
 
 
@@ -199,8 +206,10 @@ class _Run:
         watcher: Watcher,
         stop: asyncio.Event | None,
         begun: float,
+        trackers: Sequence[Tracker],
     ) -> None:
-        """Args: as `train_async` has them; begun: `cpu_seconds` at its start."""
+        """Args: as `train_async` has them; begun: `cpu_seconds` at its start; trackers."""
+        self.trackers = trackers
         self.config, self.out, self.store, self.learner = config, out, store, learner
         self.engine, self.in_loop, self.place, self.watcher = opened.engine, in_loop, place, watcher
         self.stop = stop or asyncio.Event()
@@ -276,6 +285,8 @@ class _Run:
             "train_seconds": trained - started - (0.0 if staleness else batch.seconds),
         }
         self.store.add_training(place.step, metrics, weight_version=place.step)
+        for tracker in self.trackers:
+            tracker.log(place.step, metrics)
         self.metrics = metrics
         self._tell(metrics, batch, sums, seconds)
         await self._evaluate()
@@ -336,13 +347,15 @@ class _Run:
         )
 
     async def _evaluate(self) -> None:
-        """Evaluate the weights of now where it is due; keep them where they are the best."""
+        """Evaluate the weights of now where it is due, and at the end; keep the best."""
         loop, step = self.in_loop, self.place.step
-        if loop is None or not loop.is_due(step):
+        if loop is None or not (loop.is_due(step) or step == self.config.steps):
             return
         points = await loop.evaluate(self.engine, step=step, version=step, stop=self.stop)
         if points:
             self.watcher.evaluated(points)
+        for tracker in self.trackers:
+            tracker.log(step, {f"eval/{p.benchmark}/{p.strategy}": p.accuracy for p in points})
         if loop.best is not None and loop.best.step == step:
             save_model(self.model, self.tokenizer, self.out / BEST)
 

@@ -34,6 +34,7 @@ NOTHING: dict[str, Any] = {
     "eval_strategies": (),
     "eval_benchmarks": (),
     "gpu_price": None,
+    "log_to": (),
     "settings": (),
 }
 
