@@ -53,8 +53,8 @@ def add_commands(group: click.Group) -> None:
     "--eval-benchmark", "eval_benchmarks", multiple=True, help="A benchmark by name. Repeats."
 )
 @click.option(
-    "--log-to", multiple=True, type=click.Choice(["tensorboard", "wandb", "trackio"]),
-    help="Also log there. Repeats."
+    "--log", multiple=True, metavar="NAME",
+    help="Also log to tensorboard, wandb or trackio. Repeats."
 )  # fmt: skip
 @click.option("--gpu-price", type=float, help="US dollars an hour of a GPU, for the curves.")
 @click.option(
@@ -101,8 +101,8 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
         values |= {"benchmark": list(given["benchmark"]), "data": list(given["data"])}
     if given["rules"]:
         values["rules"] = list(given["rules"])
-    if given["log_to"]:
-        values["log_to"] = list(given["log_to"])
+    if given["log"]:
+        values["log"] = list(given["log"])
     chosen = {
         "every": given["eval_every"],
         "strategies": list(given["eval_strategies"]) or None,

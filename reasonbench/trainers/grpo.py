@@ -30,6 +30,7 @@ from reasonbench.open_run import open_run
 from reasonbench.runs import RunStore, atomic_write
 from reasonbench.trainers import checkpoint, rl_checkpoint, rl_metrics
 from reasonbench.trainers.grpo_config import VOLATILE, GrpoConfig
+from reasonbench.trainers.loggers import Loggers, open_loggers
 from reasonbench.trainers.policy_update import Learner, Sums
 from reasonbench.trainers.push import push
 from reasonbench.trainers.rl_checkpoint import Place
@@ -39,7 +40,6 @@ from reasonbench.trainers.rl_open import Opened, open_all, prepare
 from reasonbench.trainers.rl_problems import Cursor, stream
 from reasonbench.trainers.rollouts import Rollouts, Sampler
 from reasonbench.trainers.start import save_model
-from reasonbench.trainers.tracking import Tracker, check_trackers, open_trackers
 from reasonbench.trainers.verify import TOLERANCES, Sample, Tolerance, verify
 
 BEST = "best"
@@ -161,10 +161,11 @@ async def train_async(
     async with AsyncExitStack() as stack:
         graders = Graders()
         stack.push_async_callback(graders.aclose)
-        check_trackers(config.log_to)
         prepared = prepare(config, graders)
         settings = config.model_dump(mode="json", exclude_none=True)
         store = stack.enter_context(open_run(out, {"train": "grpo", **settings}, VOLATILE))
+        loggers = open_loggers(config.log, out, settings)
+        stack.callback(loggers.close)
         place = Place(0, 0, None, Spent())
         learner = Learner(
             config, prepared.algorithm, prepared.model, prepared.pad_id, prepared.multiple
@@ -182,9 +183,6 @@ async def train_async(
         if config.evaluation is not None:
             in_loop = InLoop(store, config.evaluation, graders, model=config.model)
             stack.push_async_callback(in_loop.aclose)
-        trackers = open_trackers(config.log_to, out, settings)
-        for tracker in trackers:
-            stack.callback(tracker.close)
         run = _Run(
             config, out, store, opened, learner, in_loop, place, watcher, stop, begun, trackers
         )
@@ -206,10 +204,10 @@ class _Run:
         watcher: Watcher,
         stop: asyncio.Event | None,
         begun: float,
-        trackers: Sequence[Tracker],
+        loggers: Loggers,
     ) -> None:
-        """Args: as `train_async` has them; begun: `cpu_seconds` at its start; trackers."""
-        self.trackers = trackers
+        """Args: as `train_async` has them; begun: `cpu_seconds` at its start; loggers."""
+        self.loggers = loggers
         self.config, self.out, self.store, self.learner = config, out, store, learner
         self.engine, self.in_loop, self.place, self.watcher = opened.engine, in_loop, place, watcher
         self.stop = stop or asyncio.Event()
@@ -285,8 +283,7 @@ class _Run:
             "train_seconds": trained - started - (0.0 if staleness else batch.seconds),
         }
         self.store.add_training(place.step, metrics, weight_version=place.step)
-        for tracker in self.trackers:
-            tracker.log(place.step, metrics)
+        self.loggers.log(place.step, metrics)
         self.metrics = metrics
         self._tell(metrics, batch, sums, seconds)
         await self._evaluate()
@@ -354,8 +351,8 @@ class _Run:
         points = await loop.evaluate(self.engine, step=step, version=step, stop=self.stop)
         if points:
             self.watcher.evaluated(points)
-        for tracker in self.trackers:
-            tracker.log(step, {f"eval/{p.benchmark}/{p.strategy}": p.accuracy for p in points})
+        found = {f"eval/{p.benchmark}/{p.strategy}": p.accuracy for p in points}
+        self.loggers.log(step, found)
         if loop.best is not None and loop.best.step == step:
             save_model(self.model, self.tokenizer, self.out / BEST)
 

@@ -14,11 +14,10 @@ from reasonbench.trainers.advantages import GroupAdvantage
 from reasonbench.trainers.config import OptimizerConfig, ScheduleConfig, _Strict
 from reasonbench.trainers.policy_losses import PolicyLoss
 from reasonbench.trainers.presets import PRESETS, AdvantageKind, Preset
-from reasonbench.trainers.tracking import TrackerName
 
 Overlong = Literal["none", "mask", "soft"]
 
-VOLATILE = frozenset({"save_every", "threads", "gpu_price", "gpus", "engine_args", "log_to"})
+VOLATILE = frozenset({"save_every", "threads", "gpu_price", "gpus", "engine_args", "log"})
 """Settings that may differ between a run and its resumption: nothing learned depends on them."""
 
 
@@ -155,7 +154,7 @@ class GrpoConfig(_Strict):
     """Batches between two checkpoints; 0 writes none."""
     evaluation: LoopEval | None = None
     """Evaluation in the loop, by the live engine, into the run's own store; none by default."""
-    log_to: list[TrackerName] = Field(default_factory=list)
+    log: list[str] = Field(default_factory=list)
     """Also log to tensorboard (DIR/tensorboard), wandb or trackio; the run store has it anyway."""
     gpu_price: float | None = Field(default=None, ge=0)
     """US dollars an hour of one GPU (or of the machine), for the curves."""

@@ -34,7 +34,7 @@ NOTHING: dict[str, Any] = {
     "eval_strategies": (),
     "eval_benchmarks": (),
     "gpu_price": None,
-    "log_to": (),
+    "log": (),
     "settings": (),
 }
 
