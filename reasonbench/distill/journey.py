@@ -137,7 +137,7 @@ def choose(
     at: dict[int, list[Wrong]] = {}
     for end, answer in answers.items():
         line = tree.line(end)
-        depth = sum(1 for _ in _shared(line, path))
+        depth = _shared(tree, line, path)
         own = line[depth:]
         if journey.steps is not None and len(own) > journey.steps:
             own, answer = own[: journey.steps], None
@@ -188,11 +188,14 @@ def _given_up(tree: Tree, score: float) -> Iterator[Path]:
             yield path
 
 
-def _shared(a: Sequence[Path], b: Sequence[Path]) -> Iterator[Path]:
+def _shared(tree: Tree, a: Sequence[Path], b: Sequence[Path]) -> int:
+    """How many first steps two paths have alike: siblings may say the same."""
+    count = 0
     for x, y in zip(a, b, strict=False):
-        if x != y:
-            return
-        yield x
+        if x != y and tree.steps[x].text.split() != tree.steps[y].text.split():
+            break
+        count += 1
+    return count
 
 
 def _sentence(choices: Sequence[str], answer: str | None, rng: random.Random) -> str:
