@@ -152,8 +152,9 @@ def compute_score(
         problem = _problem(str(data_source), asked, ground_truth)
     prompt = Prompt((), problem.question.text, thinking_open)
     completion = Completion((), _END_MARKS.sub("", solution_str), "stop")
+    judging = _judging()  # first: rules of a parent process hold its graders
     weighted = _rules(spec)
-    (judged,) = _judging().all(weighted, [(problem, prompt, completion)])
+    (judged,) = judging.all(weighted, [(problem, prompt, completion)])
     components = {one.rule.name: judged.components.get(one.rule.name, math.nan) for one in weighted}
     correct = math.nan if judged.correct is None else float(judged.correct)
     return {"score": judged.reward, "acc": correct, **components}
@@ -165,14 +166,15 @@ _Case = tuple[Problem, Prompt, Completion]
 class _Judging:
     """Graders on an event loop of their own, for callers that have none, from any thread.
 
-    Never closed: the processes that they start end with the one that calls.
+    The processes that they start end with the one that calls, if `close` does not end them before.
     """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.graders = Graders(workers=max(1, min(8, (os.cpu_count() or 1) // 2)))
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="rewards", daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rewards", daemon=True)
+        self._thread.start()
 
     def all(self, rules: Sequence[Weighted], cases: Sequence[_Case]) -> list[Judged]:
         """What the rules say of each case, in order."""
@@ -191,6 +193,12 @@ class _Judging:
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    def close(self) -> None:
+        self._run(self.graders.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
 
 _lock = threading.Lock()
 _made: _Judging | None = None
@@ -205,6 +213,17 @@ def _judging() -> _Judging:
             _rules.cache_clear()
             _single.cache_clear()
         return _made
+
+
+def close() -> None:
+    """Stop the processes that grade; the next call of a reward starts them again."""
+    global _made
+    with _lock:
+        if _made is not None and _made.pid == os.getpid():
+            _made.close()
+        _made = None
+        _rules.cache_clear()
+        _single.cache_clear()
 
 
 @lru_cache(maxsize=64)

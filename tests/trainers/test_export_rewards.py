@@ -5,6 +5,7 @@ import math
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ import pytest
 
 from reasonbench.benchmarks import get, load
 from reasonbench.errors import UsageError
-from reasonbench.trainers.export_rewards import compute_score, reward_funcs, reward_weights
+from reasonbench.trainers.export_rewards import (
+    close,
+    compute_score,
+    reward_funcs,
+    reward_weights,
+)
 from reasonbench.trainers.export_rows import trl_row, verl_row, write_rows
 from reasonbench.trainers.problem_json import problem_json, read_problem
 from reasonbench.types import Problem
@@ -22,6 +28,12 @@ RIGHT = "<think>2 + 2</think><answer>4</answer>"
 WRONG = "<think>2 + 2</think><answer>5</answer>"
 GOOD = "```python\ndef add(a, b):\n    return a + b\n```"
 BAD = "```python\ndef add(a, b):\n    return a * b\n```"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _graders_end() -> Iterator[None]:
+    yield
+    close()
 
 
 def trl(rule: str, texts: list[str], asked: Problem, **options: Any) -> list[float | None]:
@@ -134,6 +146,27 @@ def test_what_nobody_can_grade_has_a_score_of_zero_and_no_accuracy() -> None:
     found = compute_score("chat", "hello", None)
     assert found["score"] == 0.0
     assert math.isnan(found["acc"])
+
+
+def test_graders_start_again_after_they_were_closed() -> None:
+    assert compute_score("sums", r"\boxed{4}", "4")["score"] == 1.0
+    close()
+    close()
+    assert compute_score("sums", r"\boxed{5}", "4")["score"] == 0.0
+    assert compute_score("sums", r"\boxed{(x+1)^2}", "x^2+2x+1")["score"] == 1.0
+
+
+def test_a_forked_process_has_graders_of_its_own() -> None:
+    code = (
+        "import multiprocessing as mp\n"
+        "from reasonbench.trainers.export_rewards import compute_score\n"
+        "def score(n):\n"
+        "    return compute_score('d', r'\\boxed{(x+%d)^2}' % n, 'x^2+2x+1')['score']\n"
+        "print(score(1))\n"
+        "with mp.get_context('fork').Pool(2) as pool: print(pool.map(score, range(4)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.returncode) == ("1.0\n[0.0, 1.0, 0.0, 0.0]\n", 0), done.stderr
 
 
 def test_a_process_that_called_it_ends_cleanly() -> None:
