@@ -184,7 +184,7 @@ async def train_async(
             in_loop = InLoop(store, config.evaluation, graders, model=config.model)
             stack.push_async_callback(in_loop.aclose)
         run = _Run(
-            config, out, store, opened, learner, in_loop, place, watcher, stop, begun, trackers
+            config, out, store, opened, learner, in_loop, place, watcher, stop, begun, loggers
         )
         return await run.loop()
 
