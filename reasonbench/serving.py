@@ -97,6 +97,11 @@ class Serving:
         self._loads = 0
         self.notice: str | None = None
 
+    @property
+    def running(self) -> bool:
+        """Whether an engine is there already, so that a checkpoint may only have to be loaded."""
+        return self._engine is not None
+
     async def serve(self, checkpoint: Checkpoint) -> tuple[Stamped, Reward | None]:
         """The engine with a checkpoint's weights, and the reward.
 

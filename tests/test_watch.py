@@ -115,7 +115,8 @@ def test_a_folder_is_ready_when_it_no_longer_changes(tmp_path: Path) -> None:
 def arguments(root: Path, out: Path, *more: str) -> list[str]:
     return [
         "eval", "--watch", str(root), "--out", str(out), "--engine", "transformers",
-        "-b", "builtin-arithmetic", "--limit", "4", "-s", "cot@2", "-s", "maj@4", *more,
+        "-b", "builtin-arithmetic", "--limit", "4", "-s", "cot@2:max_tokens=96", "-s",
+        "maj@4:max_tokens=96", *more,
     ]  # fmt: skip
 
 

@@ -128,7 +128,10 @@ class _Watching:
             UsageError: none was evaluated before, so that the settings may be at fault.
             EngineDeadError: the engine died.
         """
-        progress.starting(str(checkpoint.folder))
+        if not self._serving.running:
+            progress.starting(str(checkpoint.folder))
+        elif not progress.quiet:
+            self._said.print(f"loading {checkpoint.folder} …", style="dim", soft_wrap=True)
         try:
             engine, reward = await self._serving.serve(checkpoint)
         except UsageError as error:
