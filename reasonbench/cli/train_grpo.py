@@ -15,8 +15,8 @@ import click
 from reasonbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from reasonbench.trainers.grpo import Trained, Watcher
     from reasonbench.trainers.grpo_config import GrpoConfig
+    from reasonbench.trainers.rl_watch import Trained, Watcher
 
 PRESETS = ("grpo", "r1-zero", "dr-grpo", "dapo", "gspo", "cispo", "rloo", "ppo")
 

@@ -15,14 +15,14 @@ from reasonbench.cli.terminal import visible
 
 if TYPE_CHECKING:
     from reasonbench.in_loop import EvalPoint
-    from reasonbench.trainers.grpo import StepRow
+    from reasonbench.trainers.rl_watch import StepRow
 
 EVERY = 10.0
 """Seconds between plain lines."""
 
 
 class TrainProgress:
-    """Reward, accuracy, length, tokens/s and time left (trainers.grpo.Watcher).
+    """Reward, accuracy, length, tokens/s and time left (trainers.rl_watch.Watcher).
 
     Attributes:
         started: a step is done.

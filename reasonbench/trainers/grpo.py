@@ -14,12 +14,11 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -38,6 +37,7 @@ from reasonbench.trainers.rl_cores import cpu_seconds
 from reasonbench.trainers.rl_metrics import Spent
 from reasonbench.trainers.rl_open import Opened, open_all, prepare
 from reasonbench.trainers.rl_problems import Cursor, stream
+from reasonbench.trainers.rl_watch import Silent, StepRow, Trained, Watcher
 from reasonbench.trainers.rollouts import Rollouts, Sampler
 from reasonbench.trainers.start import save_model
 from reasonbench.trainers.verify import TOLERANCES, Sample, Tolerance, verify
@@ -47,69 +47,6 @@ BEST = "best"
 
 _VERIFIED = 8
 """Roll-outs that each push is checked with."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """A finished step.
-
-    Attributes:
-        step: how many are done.
-        steps: how many there will be.
-        metrics: what was logged.
-        tokens_per_second: decoded and trained tokens a wall-clock second of this step.
-        seconds_left: at the mean pace of this session, evaluations left out.
-    """
-
-    step: int
-    steps: int
-    metrics: Mapping[str, float]
-    tokens_per_second: float
-    seconds_left: float
-
-
-class Watcher(Protocol):
-    """Who is told how the run goes."""
-
-    def starting(self, model: str) -> None:
-        """The engine is being started."""
-
-    def noticed(self, sentence: str) -> None:
-        """Something the user should know."""
-
-    def stepped(self, row: StepRow) -> None:
-        """A step is done and logged."""
-
-    def evaluated(self, points: Sequence[EvalPoint]) -> None:
-        """The weights of now were evaluated."""
-
-
-class Silent:
-    """A watcher that tells nobody."""
-
-    def starting(self, model: str) -> None: ...
-    def noticed(self, sentence: str) -> None: ...
-    def stepped(self, row: StepRow) -> None: ...
-    def evaluated(self, points: Sequence[EvalPoint]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """How a run ended.
-
-    Attributes:
-        folder: of the run.
-        steps: done in all.
-        why: "done", "patience" (no better evaluation for long) or "interrupted" (resumable).
-        best: the best evaluation, whose model lies in `best/`; None without evaluations.
-        metrics: of the last step of this session.
-    """
-
-    folder: Path
-    steps: int
-    why: str
-    best: EvalPoint | None
-    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def train(

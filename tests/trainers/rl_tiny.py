@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from reasonbench.in_loop import EvalPoint
-from reasonbench.trainers.grpo import StepRow
 from reasonbench.trainers.grpo_config import GrpoConfig, parse_grpo
+from reasonbench.trainers.rl_watch import StepRow
 
 RATES = {"name": "adamw", "lr": 1e-4, "adamw_lr": 1e-4}
 

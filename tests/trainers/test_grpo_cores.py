@@ -12,8 +12,8 @@ import pytest
 from reasonbench.cli.terminal import terminal
 from reasonbench.cli.train_progress import TrainProgress, describe
 from reasonbench.in_loop import EvalPoint
-from reasonbench.trainers.grpo import StepRow
 from reasonbench.trainers.rl_cores import bind, cpu_seconds, descendants, split_cores
+from reasonbench.trainers.rl_watch import StepRow
 
 _BUSY = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
 
