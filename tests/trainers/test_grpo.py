@@ -118,6 +118,23 @@ def test_the_folder_loads_and_holds_run_and_best_model(tmp_path: Path) -> None:
     assert {1, 2} <= logged(tmp_path).keys()
 
 
+def test_rules_judge_some_rows_of_a_file_and_a_reward_model_the_rest(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"question": "What is 3 plus 4?", "answer": "7", "kind": "integer", "rules": ["accuracy"]},
+        {"question": "Say something.", "rules": ["model"]},
+    ]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    reward = {"model": "builtin-orm", "weight": 0.5, "engine": "transformers"}
+    notes = Notes()
+    settings = config(benchmark=[], levels=[], data=[str(data)], reward=reward, problems=2, steps=1)
+    train(settings, tmp_path / "run", notes)
+    metrics = notes.rows[0].metrics
+    both = (metrics["reward/accuracy"] + 0.5 * metrics["reward/model"]) / 2
+    assert metrics["reward"] == pytest.approx(both)
+    assert metrics["accuracy"] == metrics["reward/accuracy"]
+
+
 def test_late_rollouts_are_one_step_old_and_corrected(tmp_path: Path) -> None:
     notes = Notes()
     train(config(asynchronous=True, steps=3), tmp_path, notes)
