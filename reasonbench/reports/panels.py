@@ -52,7 +52,7 @@ PANELS = (
           (("clip_low", "below"), ("clip_high", "above")), form="~%", zero=True),
     Panel("ratio", "Largest importance ratio", "π / π_old", (("ratio_max", "largest ratio"),)),
     Panel("mismatch", "Engine against trainer", "mean gap, nats a token",
-          (("mismatch", "mismatch"),), zero=True),
+          (("mismatch", "roll-outs"), ("verify_gap", "after a push")), zero=True),
     Panel("groups", "Groups without variance", "share of groups",
           (("groups_flat", "flat groups"),), form="~%", zero=True),
     Panel("reflection", "Reflection words", "a response", (("reflection", "reflection"),),
@@ -61,6 +61,9 @@ PANELS = (
     Panel("gradient", "Gradient norm before clipping", "norm", (("grad_norm", "norm"),),
           zero=True),
     Panel("rate", "Learning rate", "rate", (("lr", "rate"),), form="~e", zero=True),
+    Panel("seconds", "Time of a step", "seconds",
+          (("rollout_seconds", "roll-outs"), ("train_seconds", "update"), ("push_seconds", "push"),
+           ("verify_seconds", "verification")), zero=True),
     Panel("staleness", "Staleness of roll-outs", "weight versions", (("staleness", "staleness"),),
           zero=True),
 )  # fmt: skip
@@ -95,6 +98,11 @@ class Drawn(NamedTuple):
     points: tuple[Point, ...]
     evaluated: bool = False
     """Of evaluations: few, each with an interval or none."""
+
+    @property
+    def named(self) -> bool:
+        """Whether it is one that is looked for, and not of a metric that only this trainer has."""
+        return self.evaluated or self.panel in PANELS
 
 
 def drawn(runs: Sequence[Training], axis: Axis, smooth: int = 1) -> list[Drawn]:
@@ -154,7 +162,7 @@ def _others(runs: Sequence[Training]) -> list[Panel]:
     prefixes = tuple(name for name in known if name.endswith("/"))
     names = sorted({name for run in runs for name in run.metrics} - known)
     return [
-        Panel(name.replace("/", "-"), name.replace("_", " "), "", ((name, name),))
+        Panel(name.replace("/", "-"), name.replace("_", " ").capitalize(), "", ((name, name),))
         for name in names
         if not name.startswith(prefixes)
     ]

@@ -66,7 +66,7 @@ def picture(drawn: Drawn, axis: Axis, smooth: int = 1) -> Spec:
 
 
 def overview(pictures: Sequence[Drawn], axis: Axis, smooth: int = 1) -> Spec:
-    """All panels in one picture, three beside each other."""
+    """What is looked for in any training run in one picture, three panels beside each other."""
     return _whole(
         {
             "concat": [
@@ -76,6 +76,7 @@ def overview(pictures: Sequence[Drawn], axis: Axis, smooth: int = 1) -> Spec:
                     **_layers(drawn, axis, (330, 190), dashed=True),
                 }
                 for drawn in pictures
+                if drawn.named or not any(other.named for other in pictures)
             ],
             "columns": 3,
             "spacing": 36,
@@ -177,6 +178,7 @@ def _layers(drawn: Drawn, axis: Axis, size: tuple[int, int], *, dashed: bool) ->
     if banded:
         layers.append(
             {
+                "transform": [{"filter": "!datum.raw"}],
                 "mark": {"type": "area", "opacity": 0.16},
                 "encoding": {"y": {**encoding["y"], "field": "low"}, "y2": {"field": "high"}},
             }
