@@ -62,6 +62,7 @@ class LiveWeights:
             except (Dead, EngineDeadError):
                 raise
             except Exception as error:
+                self._gate.held = False  # requests are refused, asleep or not
                 raise EngineError(f"the weights did not arrive: {error}.") from error
             if not await self._llm.reset_prefix_cache(reset_running_requests=True):
                 raise EngineError("vLLM did not empty its prefix cache after new weights.")

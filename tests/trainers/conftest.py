@@ -6,6 +6,7 @@ And the engines that tests share: each is started once per session, and only whe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,9 @@ def live_vllm(loop: BackgroundLoop) -> Iterator[LiveEngine]:
     it pushes their own first, with a version above the engine's.
     """
     pytest.importorskip("vllm")
-    engine = live(loop.run(open_engine(EngineConfig(engine="vllm", dtype="float32"))))
+    small: dict[str, Any] = {"kv_cache_memory_bytes": 256 << 20}
+    config = EngineConfig(engine="vllm", dtype="float32", engine_args=small)
+    engine = live(loop.run(open_engine(config)))
     yield engine
     loop.run(engine.aclose())
 

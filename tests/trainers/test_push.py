@@ -90,6 +90,7 @@ def test_weights_that_are_not_whole_leave_an_engine_that_serves_nothing(
 ) -> None:
     part = {n: w for n, w in weights(policy(seed=6)).items() if ".layers.2.mlp." not in n}
     version = live_engine.weight_version
+    loop.run(live_engine.sleep())
     with pytest.raises(EngineError, match="not pushed"):
         loop.run(live_engine.load_weights(part, version + 1))
     with pytest.raises(EngineDeadError, match="did not arrive"):
