@@ -155,7 +155,7 @@ def train(
 
 def _refuse(config: OrmConfig) -> None:
     """Settings that rows of preferences have no use for."""
-    for name in ("surprise", "slips", "every_token"):
+    for name in ("grow", "slips"):
         if getattr(config, name):
             raise UsageError(f"{name} needs step labels, not rows of preferences")
 

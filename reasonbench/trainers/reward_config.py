@@ -20,20 +20,20 @@ class RewardTraining(_Strict):
     built-in policy, `builtin-prm` the built-in process reward."""
     extra_layers: int = Field(default=0, ge=0)
     """Layers put on top of it, which change nothing at first."""
-    surprise: float = Field(default=0.0, ge=0)
-    """Weight of the auxiliary task: how unlikely the policy finds each token (`extra_layers`)."""
+    grow: int = Field(default=0, ge=0)
+    """Problems on whose solutions two added layers learn, before anything else, to compare what
+    was written with what the policy expected (`reward_growth`); 0 adds none."""
+    frozen: int = Field(default=0, ge=0)
+    """Lowest layers, and the embeddings with them, that keep their weights."""
     labels: LabelsConfig = LabelsConfig()
     """How step labels are made where no file of them is given."""
     data: str | None = None
-    """A file of step labels, or of rows whose form is told by their fields (docs/training.md); step
+    """A file of step labels, or of rows whose form is told by their fields (docs/preferences.md); step
     labels are made anew (and kept in the folder) when left out."""
     rolled_out: bool = True
     """Also train on the roll-outs as solutions of their own."""
     slips: float = Field(default=0.0, ge=0, le=1)
     """Share of the right steps that get a wrong twin: the same step with a digit changed."""
-    every_token: float = Field(default=0.0, ge=0)
-    """Weight of each token inside right steps and their wrong twins, whose first wrong token is
-    known (replaced-token detection; Clark et al. 2020, ELECTRA)."""
     bare: float = Field(default=0.75, ge=0, le=1)
     """Share of prompts that hold the question without the benchmark's instruction."""
     holdout: int = Field(default=200, ge=0)

@@ -66,27 +66,6 @@ class RowMaker:
         )
         return self.encode(str(text))
 
-    def _mark(
-        self,
-        row: Row,
-        steps: list[int],
-        nodes: Sequence[StepNode],
-        pieces: list[list[int]],
-        targets: Sequence[Target],
-        counted: set[int],
-    ) -> None:
-        """Adds targets inside right steps and slips: right up to the changed digit, then wrong."""
-        for place, index in enumerate(steps):
-            node, piece = nodes[index], pieces[index]
-            good = targets[index].weight > 0 and targets[index].value == 1
-            if index in counted or not (good or node.slip is not None):
-                continue
-            before = len(piece) if node.slip is None else len(self.encode(node.text[: node.slip]))
-            first = row.ends[place] - len(piece) + 1
-            row.ends.extend(range(first, first + len(piece) - 1))
-            row.targets.extend(float(i < before) for i in range(len(piece) - 1))
-            row.weights.extend([self._config.every_token] * (len(piece) - 1))
-
     def rows(self, problem: Labelled, seed: str, slips: float | None = None) -> list[Row]:
         """The rows of one problem; which prompt they have is drawn by the seed.
 
@@ -122,8 +101,6 @@ class RowMaker:
                 [pieces[i] for i in steps],
                 [Target(0.0, 0.0) if i in counted else targets[i] for i in steps],
             )
-            if config.every_token and share:
-                self._mark(row, steps, nodes, pieces, targets, counted)
             counted.update(steps)
             if any(row.weights):
                 made.append(row)

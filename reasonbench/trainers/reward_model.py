@@ -27,7 +27,9 @@ ADAPTERS: dict[Kind, str] = {
 _ATTENTION = "reasonbench_tree"
 
 
-def load_backbone(source: str | Path, kind: Kind, extra_layers: int = 0) -> PreTrainedModel:
+def load_backbone(
+    source: str | Path, kind: Kind, extra_layers: int = 0, extra_size: int = 0
+) -> PreTrainedModel:
     """A language model with a head of one score, in float32.
 
     Args:
@@ -36,6 +38,8 @@ def load_backbone(source: str | Path, kind: Kind, extra_layers: int = 0) -> PreT
         extra_layers: layers put on top, which change nothing at first: each adds zero. A score
             compares what was written with what should have been; the policy's own layers know
             the latter only at their end.
+        extra_size: dimensions by which the residual stream is wider; nothing is loaded then, the
+            weights are random.
     """
     from transformers import (
         AutoConfig,
@@ -54,7 +58,11 @@ def load_backbone(source: str | Path, kind: Kind, extra_layers: int = 0) -> PreT
     auto = (
         AutoModelForTokenClassification if kind == "process" else AutoModelForSequenceClassification
     )
-    model = auto.from_pretrained(source, config=config, dtype=torch.float32)
+    if extra_size:
+        config.hidden_size += extra_size
+        model = auto.from_config(config, dtype=torch.float32)
+    else:
+        model = auto.from_pretrained(source, config=config, dtype=torch.float32)
     with torch.no_grad():
         for layer in model.model.layers[before:]:
             layer.self_attn.o_proj.weight.zero_()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from reasonbench.builtin import model_path
 from reasonbench.errors import UsageError
@@ -21,10 +22,10 @@ from reasonbench.trainers.checkpoint import Progress
 from reasonbench.trainers.masters import MasterOptimizer
 from reasonbench.trainers.reward_config import RewardTraining
 from reasonbench.trainers.reward_data import RowMaker, RowPlan, Targets, cut_rows
+from reasonbench.trainers.reward_growth import LAYERS, SIZE, grow
 from reasonbench.trainers.reward_labels import Labelled, LabelRow, make_labels, read_labels
 from reasonbench.trainers.reward_model import Kind, load_backbone, row_scores, use_tree_attention
 from reasonbench.trainers.reward_rows import Row, RowBatch, pad_rows
-from reasonbench.trainers.reward_surprise import Surprise
 from reasonbench.trainers.schedule import rate
 from reasonbench.trainers.sft import LogRow, TrainingDiverged
 from reasonbench.trainers.start import save_model
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LABELS = "labels.jsonl"
+GROWN = "grown"
+"""Folder inside the run's: the model before step labels, while the run lasts."""
 
 Loss = Callable[[Tensor, RowBatch], Tensor]
 """The summed loss of raw scores, in nats."""
@@ -56,20 +59,52 @@ class Learner:
         if self.tokenizer.chat_template is None:
             raise UsageError(f"{config.model} has no chat template: a reward model needs one")
         self.dtype = getattr(torch, config.dtype)
-        model = load_backbone(source, kind, config.extra_layers)
-        self.model: PreTrainedModel = model.to(device=config.device, dtype=self.dtype)
-        use_tree_attention(self.model)
+        if config.grow and config.extra_layers:
+            raise UsageError("grow adds its own layers: leave out extra_layers")
+        if config.grow:
+            model = load_backbone(source, kind, LAYERS, SIZE)
+        else:
+            model = load_backbone(source, kind, config.extra_layers)
         closed = kind == "outcome"
         self.rows = RowMaker(self.tokenizer, config, targets, closed)
-        heads = nn.ModuleList([self.model.score])
-        self.surprise: Surprise | None = None
-        if config.surprise:
-            if not config.extra_layers:
-                raise UsageError("surprise is learned behind an added layer: set extra_layers")
-            layer = len(self.model.model.layers) - config.extra_layers
-            self.surprise = Surprise(source, self.model, layer)
-            heads.append(self.surprise.probe)
-        self.optimizer = MasterOptimizer(self.model, config.optimizer, head=heads)
+        self._take(model)
+
+    def _take(self, model: PreTrainedModel) -> None:
+        """The model to train, with its optimizer."""
+        self.model = model.to(device=self.config.device, dtype=self.dtype)
+        use_tree_attention(self.model)
+        layers = self.model.model.layers
+        if self.config.frozen:
+            if self.config.frozen > len(layers):
+                raise UsageError(f"frozen: the model has {len(layers)} layers")
+            for part in (self.model.model.embed_tokens, *layers[: self.config.frozen]):
+                part.requires_grad_(False)
+        self.optimizer = MasterOptimizer(self.model, self.config.optimizer, head=self.model.score)
+
+    def grow(self, problems: Sequence[Labelled], out: Path, resume: bool) -> None:
+        """Gives the model its policy's layers and those that compare; they are kept in `out`."""
+        from transformers import AutoModelForCausalLM
+
+        kept = out / GROWN
+        if resume and (kept / "config.json").is_file():
+            self._take(type(self.model).from_pretrained(kept, dtype=torch.float32))
+            return
+        policy = AutoModelForCausalLM.from_pretrained(
+            _source(self.config.model), dtype=torch.float32
+        )
+        use_tree_attention(policy)
+        made = [
+            row
+            for p in problems[: self.config.grow]
+            for row in self.rows.rows(p, f"grow/{p.id}", slips=max(0.5, self.config.slips))
+        ]
+        pad_id = int(self.tokenizer.pad_token_id or 0)
+        cut = list(cut_rows(made, self.config.batch_tokens))
+        random.shuffle(cut)
+        model = self.model.float().cpu().requires_grad_(True)
+        grow(policy, model, lambda: (pad_rows(r, pad_id, MULTIPLE, torch.float32) for r in cut))
+        save_model(model, self.tokenizer, kept)
+        self._take(model)
 
     def batch(self, rows: Sequence[Row]) -> RowBatch:
         """Rows as tensors on the model's device."""
@@ -99,10 +134,7 @@ class Learner:
             tensors = self.batch(batch)
             loss = self.loss(row_scores(self.model, tensors), tensors)
             value = loss.item()
-            loss = loss / divisor
-            if self.surprise is not None:
-                loss = loss + config.surprise * self.surprise.loss(tensors)
-            torch.autograd.backward(loss)
+            torch.autograd.backward(loss / divisor)
             if value != value or value == float("inf"):
                 raise TrainingDiverged(
                     f"the loss is {value} at update {progress.step + 1}: lower the learning rate"
@@ -191,10 +223,10 @@ def run(
             "nothing is left to train on"
         )
     cut = len(problems) - config.holdout
+    if config.grow:
+        learner.grow(problems[:cut], out, resume)
     log = learner.train(problems[:cut], out, on_log, resume)
     held_out = learner.measure(problems[cut:]) if config.holdout else {}
-    if learner.surprise is not None:
-        learner.surprise.remove()
     save_model(learner.model, learner.tokenizer, out)
     summary = {
         "config": config.model_dump(),
@@ -203,4 +235,5 @@ def run(
     }
     (out / "training.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     (out / checkpoint.FILE).unlink(missing_ok=True)
+    shutil.rmtree(out / GROWN, ignore_errors=True)
     return held_out

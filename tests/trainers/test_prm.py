@@ -23,7 +23,6 @@ from reasonbench.trainers.reward_labels import Labelled
 from reasonbench.trainers.reward_metrics import auc
 from reasonbench.trainers.reward_model import load_backbone, row_scores, use_tree_attention
 from reasonbench.trainers.reward_rows import Target, bundles, line, pad_rows, slipped, step_tree
-from reasonbench.trainers.reward_surprise import Surprise
 from reasonbench.trainers.reward_training import Learner
 from tests.trainers.tiny import INIT
 
@@ -171,11 +170,14 @@ def test_it_learns_and_writes_what_transformers_loads(policy: Path, tmp_path: Pa
     assert loaded.score.weight.shape == (1, INIT["hidden_size"])
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(policy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"grow": 8, "frozen": 3}])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    policy: Path, tmp_path: Path, more: dict[str, int]
+) -> None:
     from safetensors.torch import load_file
 
     data = str(labels(tmp_path))
-    base = settings(policy, data=data, epochs=3, checkpoint_every=3)
+    base = settings(policy, data=data, epochs=3, checkpoint_every=3, **more)
     prm.train(parse_reward(PrmConfig, base), tmp_path / "whole")
 
     def stop(row: Any) -> None:
@@ -187,6 +189,16 @@ def test_a_resumed_run_equals_an_uninterrupted_one(policy: Path, tmp_path: Path)
     prm.train(parse_reward(PrmConfig, base), tmp_path / "cut", resume=True)
     whole, cut = (load_file(tmp_path / n / "model.safetensors") for n in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_frozen_layers_keep_their_weights(policy: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    base = settings(policy, data=str(labels(tmp_path)), frozen=1)
+    prm.train(parse_reward(PrmConfig, base), tmp_path / "out")
+    before, after = (load_file(f / "model.safetensors") for f in (policy, tmp_path / "out"))
+    changed = {n for n, w in after.items() if n in before and not torch.equal(w, before[n])}
+    assert changed and not any("layers.0" in n or "embed_tokens" in n for n in changed)
 
 
 def test_nothing_left_to_train_on_is_told(policy: Path, tmp_path: Path) -> None:
@@ -266,37 +278,3 @@ def test_a_slip_changes_one_digit_of_a_right_step() -> None:
         seen.add(first.text)
     assert {t[:6] for t in seen} > {"now=12"}  # what is calculated changes as well as its value
     assert sum(t.startswith("now=12+30=") for t in seen) > 5
-
-
-def test_surprise_is_what_the_policy_finds_unlikely(policy: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
-    model = load_backbone(policy, "process", extra_layers=1)
-    use_tree_attention(model)
-    surprise = Surprise(policy, model, 2)
-    maker = RowMaker(
-        build_tokenizer(), PrmConfig(max_length=400), lambda n: [Target(1.0, 1.0)] * len(n)
-    )
-    (row,) = maker.rows(Labelled("x", "toy", "What is 3?", "", SOLUTIONS[:2]), "seed")
-    batch = pad_rows([row], 0, 32, torch.float32)
-    found = dict(zip(batch.tokens.tolist(), surprise.of_tokens(batch).tolist(), strict=True))
-    alone = AutoModelForCausalLM.from_pretrained(policy)
-    prompt = maker.prompt("What is 3?", "")
-    for solution in SOLUTIONS[:2]:
-        ids = prompt + [i for step in solution.steps for i in maker.encode(step)]
-        with torch.no_grad():
-            logs = torch.log_softmax(alone(torch.tensor([ids])).logits[0], -1)
-        expected = [min(6.0, -logs[i - 1, ids[i]].item()) for i in range(len(prompt), len(ids))]
-        end = row.ends[len(solution.steps) - 1 if solution is SOLUTIONS[0] else -1]
-        assert found[end] == pytest.approx(expected[-1], abs=1e-4)
-        assert found[len(prompt)] == pytest.approx(expected[0], abs=1e-4)
-    row_scores(model, batch)
-    assert surprise.loss(batch) > 0
-    surprise.remove()
-    assert "surprise_probe" not in dict(model.named_children())
-
-
-def test_surprise_needs_an_added_layer(policy: Path) -> None:
-    config = parse_reward(PrmConfig, settings(policy, surprise=0.5))
-    with pytest.raises(UsageError, match="set extra_layers"):
-        Learner(config, "process", lambda n: step_targets(n, config), prm.step_loss)
