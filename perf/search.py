@@ -1,10 +1,17 @@
 """Beam search three ways: problems beside each other, in lock-step, and one after another.
 
     python perf/search.py [--problems 64] [--n 16] [--m 4] [--rounds 5] [--policy P] [--reward R]
-        [--bind]
+        [--bind] [--natural]
     python perf/search.py --simulate
 
-Same engines, seeds and step limits; the same trees grow in each way, and the script checks it.
+Same engines, seeds and step lengths; the same trees grow in each way, and the script checks it.
+
+Steps are as long as those of real solutions: the sentences of MATH's 5,000 reference solutions have
+a median of 17 tokens and a log-normal spread of 1.0, and one solution in ten has more than 17 of
+them. Here the length of each step and the number of steps of a path are drawn from such
+distributions by the request's seed (`--median`, `--spread`, `--steps`); the built-in policy writes
+whatever it writes in so many tokens. `--natural` keeps the policy's own steps of some ten tokens,
+which hardly vary.
 
 - `ours`: a coroutine for each problem over the shared engines; no problem waits for another;
 - `barrier`: every problem takes its step, then every step is scored, then all go on (each as one
@@ -22,16 +29,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import math
 import os
+import random
+import shutil
 import statistics
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from reasonbench import benchmarks
+from reasonbench.builtin import model_path
 from reasonbench.engines import EngineConfig, open_engine
-from reasonbench.engines.base import Engine
+from reasonbench.engines.base import Engine, Watch
 from reasonbench.engines.vllm import VllmEngine
 from reasonbench.grading.ends import ends
 from reasonbench.meter import Meter
@@ -44,7 +59,15 @@ from reasonbench.rewards.vllm_backend import VllmBackend
 from reasonbench.strategies import parse
 from reasonbench.strategies.search import Judge, Search
 from reasonbench.tree import Node
-from reasonbench.types import Problem, Question, SamplingParams, Usage
+from reasonbench.types import (
+    Completion,
+    Problem,
+    Prompt,
+    Question,
+    RequestKey,
+    SamplingParams,
+    Usage,
+)
 
 FAMILIES = ("builtin-arithmetic", "builtin-countdown", "builtin-code")
 """Steps of the first are short and many; of the others a few are long."""
@@ -76,6 +99,52 @@ class Anew:
 
     async def aclose(self) -> None:
         pass
+
+
+class Lengths:
+    """An engine whose steps are as long as real ones, whatever the policy would have written.
+
+    Args:
+        engine: with a policy that does not end by itself.
+        median, spread: of the log-normal number of tokens of a step.
+        steps: the fewest and the most steps of a path, drawn evenly for each problem.
+    """
+
+    def __init__(
+        self, engine: Engine, median: float, spread: float, steps: tuple[int, int]
+    ) -> None:
+        self.engine = engine
+        self.middle, self.spread, self.steps = math.log(median), spread, steps
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    async def sample(
+        self, prompt: Prompt, params: SamplingParams, key: RequestKey, watch: Watch | None = None
+    ) -> Completion:
+        draw = random.Random(params.seed)
+        drawn = round(draw.lognormvariate(self.middle, self.spread))
+        count = max(2, min(drawn, params.max_tokens))
+        wanted = random.Random(key.problem_id).randint(*self.steps)
+        last = len(key.path) >= wanted + draw.choice((-1, 0, 1))
+        step = replace(params, max_tokens=count, stop=(), stop_pattern=None)
+        made = await self.engine.sample(prompt, step, key, watch)
+        return replace(made, finish="stop", stop_reason=None if last else params.stop[0])
+
+
+@contextmanager
+def endless(folder: Path) -> Iterator[Path]:
+    """A copy of a model that has no token to end with."""
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / "policy"
+        shutil.copytree(folder, copy)
+        for file in ("config.json", "generation_config.json", "tokenizer_config.json"):
+            if (path := copy / file).is_file():
+                settings = json.loads(path.read_text(encoding="utf-8"))
+                for key in ("eos_token_id", "eos_token"):
+                    settings.pop(key, None)
+                path.write_text(json.dumps(settings), encoding="utf-8")
+        yield copy
 
 
 class Barrier:
@@ -132,8 +201,11 @@ P = TypeVar("P", bound=Policy)
 class Searches:
     """The problems, with what is needed to search each of them."""
 
-    def __init__(self, engine: Engine, problems: Sequence[Problem], strategy: Search) -> None:
+    def __init__(
+        self, engine: Any, problems: Sequence[Problem], strategy: Search, ending: bool = True
+    ) -> None:
         self.engine, self.problems, self.strategy = engine, problems, strategy
+        self.ending = ending
         self.style = configure("step")
 
     def policy(self, problem: Problem, kind: type[P]) -> P:
@@ -145,8 +217,8 @@ class Searches:
             self.engine.render(messages),
             SamplingParams(temperature=0.8),
             boundary=self.strategy.boundary(),
-            max_tokens=512,
-            ends=ends(question),
+            max_tokens=1024,
+            ends=ends(question) if self.ending else None,
             meter=Meter(),
         )
 
@@ -198,8 +270,15 @@ async def compare(
     rounds: int,
     clock: Callable[[], float],
     reset: Callable[[], Awaitable[object]],
+    busy: Callable[[], dict[str, float]] = dict,
 ) -> None:
-    """Every way with every reward, in alternating rounds; prints the table."""
+    """Every way with every reward, in alternating rounds; prints the table.
+
+    Args:
+        clock: seconds, of the wall or of a simulation.
+        reset: is called before each search.
+        busy: processor seconds of each process so far.
+    """
     ways: dict[str, Way] = {
         "ours": searches.ours,
         "barrier": searches.barrier,
@@ -208,11 +287,16 @@ async def compare(
     seconds: dict[tuple[str, str], list[float]] = {}
     usages: dict[tuple[str, str], Usage] = {}
     trees: dict[str, Any] = {}
+    worked: dict[tuple[str, str], dict[str, list[float]]] = {}
     for number in range(rounds):
         for scoring, reward in rewards.items():
             for name, way in ways.items():
                 await reset()
+                before = busy()
                 took, found, usage = await timed(way, reward, clock)
+                for process, total in busy().items():
+                    shares = worked.setdefault((scoring, name), {})
+                    shares.setdefault(process, []).append(total - before.get(process, 0.0))
                 seconds.setdefault((scoring, name), []).append(took)
                 usages[scoring, name] = usage
                 same = trees.setdefault(scoring, found) == found
@@ -231,6 +315,9 @@ async def compare(
                 f"  ({min(times):.2f} – {max(times):.2f})  {usage.decode_tokens:,} decoded, "
                 f"{usage.reward_tokens:,} scored tokens"
             )
+            if parts := worked.get((scoring, name)):
+                each = ", ".join(f"{p} {statistics.median(v):.1f}" for p, v in parts.items())
+                print(f"{'':16}processor seconds: {each}")
 
 
 def children() -> set[int]:
@@ -248,19 +335,36 @@ def bind(processes: set[int], core: int) -> None:
             os.sched_setaffinity(int(task.name), {core})
 
 
+def processor_seconds(processes: Iterable[int]) -> float:
+    """What processes have used so far, all their threads together."""
+    ticks = 0
+    for process in processes:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 async def measure(args: argparse.Namespace) -> None:
+    folder = Path(args.policy) if args.policy else model_path()
+    # a policy that never ends by itself is ended by `Lengths`
+    with nullcontext(folder) if args.natural else endless(folder) as policy:
+        await search_with(args, policy)
+
+
+async def search_with(args: argparse.Namespace, policy: Path) -> None:
     before = children()
-    engine = await open_engine(EngineConfig(model=args.policy, engine="vllm"))
+    engine = await open_engine(EngineConfig(model=str(policy), engine="vllm"))
     writing = children() - before
     reward = await open_reward(RewardConfig(model=args.reward, engine="vllm"))
     assert isinstance(reward, IncrementalReward)
     judging = reward.backend
     assert isinstance(engine, VllmEngine)
     assert isinstance(judging, VllmBackend)
+    judges = children() - before - writing
     if args.bind:
         cores = sorted(os.sched_getaffinity(0))
         bind(writing, cores[0])
-        bind(children() - before - writing, cores[-1])
+        bind(judges, cores[-1])
     problems: list[Problem] = []
     share = -(-args.problems // len(FAMILIES))
     for family in FAMILIES:
@@ -268,14 +372,23 @@ async def measure(args: argparse.Namespace) -> None:
         problems += benchmarks.limit(loaded.problems, share)
     strategy = parse(f"beam@{args.n}:m={args.m}")
     assert isinstance(strategy, Search)
-    searches = Searches(engine, problems[: args.problems], strategy)
+    drawn = (args.steps[0], args.steps[1])
+    writer = engine if args.natural else Lengths(engine, args.median, args.spread, drawn)
+    searches = Searches(writer, problems[: args.problems], strategy, ending=args.natural)
 
     async def reset() -> None:
         """Nothing cached of the rounds before."""
         await engine.llm.reset_prefix_cache()
         await judging.llm.reset_prefix_cache()
 
-    warm = Searches(engine, problems[:8], strategy)
+    def busy() -> dict[str, float]:
+        return {
+            "searches": time.process_time(),
+            "policy": processor_seconds(writing),
+            "reward": processor_seconds(judges),
+        }
+
+    warm = Searches(writer, problems[:8], strategy, ending=args.natural)
     await warm.ours(reward)
     await warm.ours(Anew(reward))
     try:
@@ -285,6 +398,7 @@ async def measure(args: argparse.Namespace) -> None:
             args.rounds,
             time.perf_counter,
             reset,
+            busy,
         )
     finally:
         await engine.aclose()
@@ -297,9 +411,13 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=16)
     parser.add_argument("--m", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--policy", default="builtin")
+    parser.add_argument("--policy", help="folder of the policy; the built-in one")
     parser.add_argument("--reward", default="builtin-prm")
     parser.add_argument("--bind", action="store_true", help="a core for each engine")
+    parser.add_argument("--natural", action="store_true", help="the policy's own steps")
+    parser.add_argument("--median", type=float, default=17.0, help="tokens of a step")
+    parser.add_argument("--spread", type=float, default=1.0, help="of their logarithm")
+    parser.add_argument("--steps", type=int, nargs=2, default=(4, 12), help="of a path")
     parser.add_argument("--simulate", action="store_true")
     args = parser.parse_args()
     if args.simulate:
