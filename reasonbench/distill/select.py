@@ -1,8 +1,8 @@
 """Which of a problem's responses become rows: rejection sampling with its filters and its cap.
 
 Reasons come in this order, and a response is rejected for the first that holds: ungraded,
-truncated, no answer, incorrect, too short, too long, (readability), mixed languages, duplicate,
-near duplicate, over the cap.
+truncated, no answer, incorrect, too short, too long, no code block, (readability), mixed languages,
+duplicate, near duplicate, over the cap.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class Filters(NamedTuple):
         if failed := _failed(draft):
             return Judged(draft, *failed)
         question = draft.problem.question
+        if question.kind == "code" and "```" not in draft.response:
+            return Judged(draft, "no code block")  # it went on from the prompt's own lines
         if self.readable is not None:
             why = unreadable(draft.response, draft.answer, question.kind, self.readable)
             if why is not None:
