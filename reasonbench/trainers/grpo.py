@@ -37,6 +37,7 @@ from reasonbench.trainers.rl_cores import cpu_seconds
 from reasonbench.trainers.rl_metrics import Spent
 from reasonbench.trainers.rl_open import Opened, open_all, prepare
 from reasonbench.trainers.rl_problems import Cursor, stream
+from reasonbench.trainers.rl_samples import Samples
 from reasonbench.trainers.rl_watch import Silent, StepRow, Trained, Watcher
 from reasonbench.trainers.rollouts import Rollouts, Sampler
 from reasonbench.trainers.start import save_model
@@ -73,8 +74,8 @@ async def train_async(
 
     Args:
         config: the whole run.
-        out: gets `config.toml`, `run.db`, the model's files, `best/`, and `checkpoint.pt` while
-            the run lasts.
+        out: gets `config.toml`, `run.db`, `rollouts.jsonl`, the model's files, `best/`, and
+            `checkpoint.pt` while the run lasts.
         watcher: is told of every step.
         resume: go on from the checkpoint in `out`; from the beginning where the run ended before
             the first.
@@ -155,6 +156,7 @@ class _Run:
         self.sampler = Sampler(
             config, self.engine, self.cursor, prepared.judge, prepared.algorithm.filter_groups
         )
+        self.samples = Samples(out, config.keep_groups, place.step)
         # one thread, so that torch computes as in a process of its own while requests are served
         self.thread = ThreadPoolExecutor(1, "trainer", initializer=opened.bind)
         self.metrics: dict[str, float] = {}
@@ -221,6 +223,7 @@ class _Run:
         }
         self.store.add_training(place.step, metrics, weight_version=place.step)
         self.loggers.log(place.step, metrics)
+        self.samples.add(place.step, batch)
         self.metrics = metrics
         self._tell(metrics, batch, sums, seconds)
         await self._evaluate()

@@ -17,7 +17,9 @@ from reasonbench.trainers.presets import PRESETS, AdvantageKind, Preset
 
 Overlong = Literal["none", "mask", "soft"]
 
-VOLATILE = frozenset({"save_every", "threads", "gpu_price", "gpus", "engine_args", "log"})
+VOLATILE = frozenset(
+    {"save_every", "threads", "gpu_price", "gpus", "engine_args", "log", "keep_groups"}
+)
 """Settings that may differ between a run and its resumption: nothing learned depends on them."""
 
 
@@ -154,6 +156,8 @@ class GrpoConfig(_Strict):
     """Batches between two checkpoints; 0 writes none."""
     evaluation: LoopEval | None = None
     """Evaluation in the loop, by the live engine, into the run's own store; none by default."""
+    keep_groups: int = Field(default=1, ge=0)
+    """Groups of every step whose roll-outs are kept as text, in DIR/rollouts.jsonl."""
     log: list[str] = Field(default_factory=list)
     """Also log to tensorboard (DIR/tensorboard), wandb or trackio; the run store has it anyway."""
     gpu_price: float | None = Field(default=None, ge=0)

@@ -25,6 +25,7 @@ from reasonbench.trainers.rl_batch import micro_batches, row, shares
 from reasonbench.trainers.rl_metrics import of_rollouts, of_update
 from reasonbench.trainers.rl_problems import Cursor, open_sources, read_problems, stream
 from reasonbench.trainers.rl_rewards import Judge, ModelReward
+from reasonbench.trainers.rl_samples import Samples
 from reasonbench.trainers.rollouts import Group, Rollout, Rollouts, is_flat, of_plain, to_plain
 from reasonbench.trainers.rules import make_rules
 from reasonbench.types import (
@@ -245,6 +246,19 @@ def test_rollouts_survive_a_checkpoint() -> None:
     torch.save(to_plain(made), file)
     file.seek(0)
     assert of_plain(torch.load(file, weights_only=True)) == made
+
+
+def test_kept_rollouts_end_with_the_step_that_a_run_goes_on_from(tmp_path: Path) -> None:
+    made = batch((rollout(1.0), rollout(math.nan, sample=1)), (rollout(0.0),))
+    samples = Samples(tmp_path, 1, 0)
+    for step in (1, 2, 3):
+        samples.add(step, made)
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text(path.read_text() + '{"step": 4, "resp')  # killed while writing
+    Samples(tmp_path, 1, 2)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 1, 2, 2]
+    assert [row["reward"] for row in rows[:2]] == [1.0, None]
 
 
 def test_metrics_of_rollouts() -> None:
