@@ -161,7 +161,11 @@ class _Reader:
             for key, p in zip(self.keys, problems, strict=True)
             if key is not None
         }
-        self.notes: list[str] = []
+        last = store.last_evaluation()
+        self.version = last.weight_version
+        self.notes: list[str] = (
+            [f"{name}: the weights of step {last.step:,}, the last evaluated."] if last.step else []
+        )
         self._stored: dict[str, list[StoredProblem]] = {}
 
     def read(self, difficulty: DifficultyKind | None) -> RunPoints:
@@ -223,13 +227,20 @@ class _Reader:
     def _measured(self, spelled: str, parity: int | None = None) -> list[Measured]:
         pool: str = self.plan["benchmarks"][self.benchmark]["strategies"][spelled]
         if pool not in self._stored:
-            every = zip(self.keys, self.store.samples(self.benchmark, pool), strict=True)
+            samples = self.store.samples(self.benchmark, pool, self.version)
+            every = zip(self.keys, samples, strict=True)
             self._stored[pool] = [stored for key, stored in every if key is not None]
         problems = self._stored[pool]
         if parity is not None:
             problems = [_half(stored, parity) for stored in problems]
         return measured_of(
-            self.store, self.plan, self.benchmark, spelled, self.judging, problems=problems
+            self.store,
+            self.plan,
+            self.benchmark,
+            spelled,
+            self.judging,
+            problems=problems,
+            weight_version=self.version,
         )
 
     def _columns(self, strategy: AnyStrategy, measured: Sequence[Measured]) -> dict[int, Column]:

@@ -132,7 +132,8 @@ def test_rows_of_one_version_equal_those_of_all(tmp_path: Path) -> None:
             engine.skill = engine.weight_version = step // 20
             await in_loop.evaluate(engine, step=step, version=step // 20)
 
-    training(tmp_path, settings(tmp_path), steps)
+    strategies = ["cot@2", "maj@4", "asc@4", "oracle@4"]
+    training(tmp_path, settings(tmp_path, strategies=strategies), steps)
     rows = Run.open(tmp_path / "run").rows
 
     async def again() -> list[dict[str, Any]]:

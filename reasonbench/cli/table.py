@@ -45,12 +45,15 @@ def leaderboard(result: Mapping[str, Any], benchmark: str) -> Table:
     It fits 80 columns; the widths are fixed so that tables below each other line up.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    narrow = _judged(result)
+    steps = len({row.get("step") for row in result["rows"]}) > 1
+    narrow = _judged(result) or steps
     table.add_column("strategy", overflow="fold", min_width=8 if narrow else 14)
     table.add_column("metric", no_wrap=not narrow, overflow="fold", min_width=7)
     interval = {"95 % int.": 10} if narrow else {"95 % interval": 13}
     widths = {"acc.": 5, **interval, "cut": 4, "none": 4, "ungr.": 5}
     costs = [column for column in COSTS if column.shown(result)]
+    if steps:
+        widths = {"step": 5, **widths}
     for name, width in (*widths.items(), *((c.title, c.width) for c in costs)):
         table.add_column(name, justify="right", no_wrap=True, min_width=width)
     for row in filter(is_headline, result["rows"]):
@@ -58,6 +61,7 @@ def leaderboard(result: Mapping[str, Any], benchmark: str) -> Table:
             table.add_row(
                 label(row),
                 metric_name(row),
+                *([f"{row['step']:,}"] if steps else []),
                 percent(row["accuracy"]),
                 _interval(row, "–" if narrow else " – "),
                 percent(row["truncated"]),

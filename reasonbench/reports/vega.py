@@ -139,7 +139,9 @@ def _values(drawn: Drawn) -> list[Spec]:
 def _layers(drawn: Drawn, axis: Axis, size: tuple[int, int], *, dashed: bool) -> Spec:
     runs, series = _names(drawn)
     panel = drawn.panel
-    scale = {"zero": panel.zero, "nice": True}
+    scale: Spec = {"zero": panel.zero, "nice": True}
+    if panel.zero and not any(point.y for point in drawn.points):
+        scale = {"domain": [0, 1]}  # a line of zeros stands at the bottom
     by = "run" if len(runs) > 1 else "series"
     encoding: Spec = {
         "x": {

@@ -112,7 +112,8 @@ def _one_line(text: str) -> str:
 
 def _cells(model: Mapping[str, Any], row: Row, escape: Callable[[str], str]) -> list[str]:
     metric = str(row["metric"]).replace("@k", f"@{row['k']}").replace("^k", f"^{row['k']}")
-    group = [f"{part} {row[part]}" for part in ("level", "subject") if row[part] is not None]
+    parts = ("step", "level", "subject")
+    group = [f"{part} {row[part]}" for part in parts if row.get(part) is not None]
     low, high = row["interval"]
     interval = "" if low is None or high is None else f"[{_percent(low)}, {_percent(high)}]"
     tokens = row.get("decode_tokens")

@@ -88,6 +88,11 @@ class TrainingReader:
         rows = self._rows("SELECT value FROM meta WHERE key GLOB ?", f"{EVALUATION}*")
         return sorted(Evaluation(**json.loads(row[0])) for row in rows)
 
+    def last_evaluation(self) -> Evaluation:
+        """The latest finished evaluation; of weights 0 at step 0 in a run that is no training."""
+        done = [evaluation for evaluation in self.evaluations() if evaluation.complete]
+        return max(done, key=lambda e: e.step, default=Evaluation(0, 0))
+
 
 class TrainingWriter:
     """The writing half."""

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from reasonbench.runs import RunStore
@@ -52,8 +51,8 @@ def test_steps_come_in_order_however_many(tmp_path: Path) -> None:
 def test_rewinding_forgets_what_came_after_a_checkpoint(tmp_path: Path) -> None:
     with RunStore.create_or_resume(tmp_path / "run", {}) as store:
         for version in (2, 10):
-            at = key(0)._replace(weight_version=version)
-            store.add_completion(at, replace(completion(), weight_version=version))
+            at = key(version=version)
+            store.add_completion(at, completion(version=version))
             store.add_verdict(at, Verdict("correct", "1", "exact"))
             store.add_score(at, "prm", [0.5])
             store.add_trace(*at[:3], {}, version)
@@ -63,7 +62,7 @@ def test_rewinding_forgets_what_came_after_a_checkpoint(tmp_path: Path) -> None:
         assert [s.step for s in store.training()] == [20]
         assert [e.weight_version for e in store.evaluations()] == [2]
         assert [s.weight_version for s in store.series()] == [2]
-        at = key(0)
+        at = key()
         assert store.of_problem(*at[:3], 10) == ()
         assert store.searches(at.benchmark, at.pool, 10) == {}
         assert store.of_problem(*at[:3], 2)[0].scores["prm"].steps == (0.5,)
@@ -76,6 +75,8 @@ def test_evaluations_are_ordered_by_version(tmp_path: Path) -> None:
             store.add_evaluation(evaluation)
         store.add_evaluation(made[0]._replace(seconds=9.0))
         assert store.evaluations() == [made[2], made[1], made[0]._replace(seconds=9.0)]
+        store.add_evaluation(Evaluation(200, 200))
+        assert store.last_evaluation().weight_version == 100
 
 
 def test_metrics_survive_a_kill(tmp_path: Path) -> None:
