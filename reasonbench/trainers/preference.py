@@ -65,8 +65,8 @@ def train(
         resume: go on from the checkpoint in `out`.
 
     Returns:
-        `training.json`: `config`, `data` (groups, left_out, held_out), `held_out` (metrics before
-        and after training), `log`.
+        `training.json`: `config`, `data` (groups, left_out, held_out; good and bad ones of single
+        responses), `held_out` (metrics before and after training), `log`.
 
     Raises:
         UsageError: the settings or the data cannot be trained with.
@@ -96,7 +96,7 @@ def train(
     model.eval()
     summary = {
         "config": config.model_dump(),
-        "data": {"groups": len(groups), "held_out": len(held), "left_out": left_out},
+        "data": _counts(groups, held, left_out),
         "held_out": {"before": before, "after": loop.measure(held)} if held else {},
         "log": [asdict(row) for row in rows],
     }
@@ -105,6 +105,12 @@ def train(
     for name in (checkpoint.FILE, REFERENCE, LOG):
         (out / name).unlink(missing_ok=True)
     return summary
+
+
+def _counts(groups: Sequence[Group], held: Sequence[Group], left_out: int) -> dict[str, int]:
+    counts = {"groups": len(groups), "held_out": len(held), "left_out": left_out}
+    judged = [group.good for group in groups if group.good is not None]
+    return counts | ({"good": sum(judged), "bad": len(judged) - sum(judged)} if judged else {})
 
 
 def load_groups(
