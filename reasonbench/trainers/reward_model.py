@@ -33,7 +33,8 @@ def load_backbone(
     """A language model with a head of one score, in float32.
 
     Args:
-        source: folder or hub name of the language model.
+        source: folder or hub name of the language model, or of a reward model to go on from: one
+            of the same kind keeps its head.
         kind: the head reads every token ("process") or the last one ("outcome").
         extra_layers: layers put on top, which change nothing at first: each adds zero. A score
             compares what was written with what should have been; the policy's own layers know
@@ -52,6 +53,7 @@ def load_backbone(
     config.num_hidden_layers = before + extra_layers
     if getattr(config, "layer_types", None):
         config.layer_types = [*config.layer_types, *[config.layer_types[-1]] * extra_layers]
+    before_kind = (getattr(config, "reasonbench_reward", None) or {}).get("kind")
     config.num_labels = 1
     config.classifier_dropout = 0.0
     config.reasonbench_reward = {"kind": kind, "adapter": ADAPTERS[kind]}
@@ -67,9 +69,10 @@ def load_backbone(
         for layer in model.model.layers[before:]:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
-        model.score.weight.zero_()
-        if model.score.bias is not None:
-            model.score.bias.zero_()
+        if before_kind != kind:
+            model.score.weight.zero_()
+            if model.score.bias is not None:
+                model.score.bias.zero_()
     return model
 
 
