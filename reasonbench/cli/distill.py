@@ -151,7 +151,7 @@ def _own(values: dict[str, Any], options: Mapping[str, Any]) -> None:
     """Puts the options that are distillation's own into the settings."""
     select = _table(values, "select")
     if options["cap"] is not None:
-        select["cap"] = options["cap"] or None
+        select["cap"] = options["cap"]
     for name in ("prefer", "near"):
         if options[name] is not None:
             select[name] = options[name]

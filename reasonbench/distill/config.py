@@ -24,8 +24,8 @@ class _Part(BaseModel):
 class Select(_Part):
     """Which of a problem's right responses are kept."""
 
-    cap: int | None = Field(4, ge=1)
-    """The most rows of one problem."""
+    cap: int = Field(4, ge=0)
+    """The most rows of one problem; 0: all."""
     prefer: Literal["random", "first", "shortest", "longest", "diverse"] = "random"
     """Which to take where there are more; `diverse` takes the one least like those taken."""
     near: float = Field(0.8, gt=0, le=1)
@@ -51,8 +51,8 @@ class Readable(_Part):
     summary: bool = True
     """Asks for a closing summary in words that holds the answer: behind the thinking, else as the
     last of several paragraphs."""
-    paragraph: int | None = Field(2000, ge=1)
-    """The most characters of a paragraph."""
+    paragraph: int = Field(2000, ge=0)
+    """The most characters of a paragraph; 0: any number."""
     code: bool = False
     """Lets code blocks stand where the answer is no program."""
 

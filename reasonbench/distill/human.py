@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reasonbench.distill.collect import asked as asked_of
-from reasonbench.distill.collect import origin
+from reasonbench.distill.collect import Origin, origin
 from reasonbench.distill.config import DistillConfig, parse, read
 from reasonbench.distill.draft import Draft, Judged
 from reasonbench.distill.pipeline import CONFIG, RUN
@@ -134,12 +134,13 @@ class _Importer:
         student = None if config.student is None else student_tokenizer(config.student)
         self._maker = RowMaker(config.ask, config.form, student)
         self._filters = Filters(config.select, config.readable)
-        self._stores: dict[str, RunStore] = {}
+        self._origins: dict[str, Origin] = {}
         wanted = {_where(row) for row in changed.values()}
         self._problems: dict[_Where, Problem] = {}
         for run in sorted({run for run, _, _ in wanted}):
-            store = opened.enter_context(RunStore.open(out / RUN if run == RUN else Path(run)))
-            self._stores[run] = store
+            folder = out / RUN if run == RUN else Path(run)
+            store = opened.enter_context(RunStore.open(folder))
+            self._origins[run] = origin(run, folder, store)
             for problem in store.problems():
                 if (key := (run, problem.benchmark, problem.id)) in wanted:
                     self._problems[key] = problem
@@ -205,8 +206,6 @@ class _Importer:
         problem, source = self._problems[where], row["source"]
         verdict = await grade(self._graders, problem, Completion((), edit.response, "stop"))
         series = Series(problem.benchmark, source["pool"], source["weight_version"])
-        store = self._stores[where[0]]
-        one = origin(where[0], store.folder, store)
         draft = Draft(
             id=row["id"],
             problem=problem,
@@ -216,7 +215,7 @@ class _Importer:
             layer=verdict.layer,
             finish="stop",
             tokens=int(source.get("tokens", 0)),
-            asked=asked_of(one, series, problem)[0],
+            asked=asked_of(self._origins[where[0]], series, problem)[0],
             source={**_plain(source), "edited": True},
         )
         if parts(edit.response) is None:

@@ -37,7 +37,7 @@ def unreadable(response: str, answer: str | None, kind: str, rules: Readable) ->
         return "unclosed code block"
     if fences and kind != "code" and not rules.code:
         return "stray code block"
-    if rules.paragraph is not None:
+    if rules.paragraph:
         longest = max(map(len, _BLANK.split(response)))
         if longest > rules.paragraph:
             return "overlong paragraph"

@@ -79,8 +79,8 @@ def _failed(draft: Draft) -> tuple[str, str] | None:
     return None
 
 
-def select(drafts: Sequence[Draft], filters: Filters, cap: int | None) -> Iterator[Judged]:
-    """Judge all responses of one problem."""
+def select(drafts: Sequence[Draft], filters: Filters, cap: int) -> Iterator[Judged]:
+    """Judge all responses of one problem; at most `cap` are kept (0: all)."""
     fit: list[Draft] = []
     for draft in drafts:
         if (refused := filters.refused(draft)) is not None:
@@ -90,7 +90,7 @@ def select(drafts: Sequence[Draft], filters: Filters, cap: int | None) -> Iterat
     yield from _distinct(fit, filters.rules, cap)
 
 
-def _distinct(fit: Sequence[Draft], rules: Select, cap: int | None) -> Iterator[Judged]:
+def _distinct(fit: Sequence[Draft], rules: Select, cap: int) -> Iterator[Judged]:
     """Exact and near duplicates away, then no more than the cap, the preferred ones first.
 
     A near duplicate is one of a response that was taken before it; once the cap is reached only
@@ -109,7 +109,7 @@ def _distinct(fit: Sequence[Draft], rules: Select, cap: int | None) -> Iterator[
         return
     taken: list[tuple[Draft, Shingles]] = []
     for draft in unique:
-        if cap is not None and len(taken) == cap:
+        if cap and len(taken) == cap:
             yield Judged(draft, "over the cap")
             continue
         grams = shingles(draft.response, rules.ngram)
@@ -139,7 +139,7 @@ def _like(grams: Shingles, taken: Sequence[tuple[Draft, Shingles]], near: float)
     return next((draft.id for draft, other in taken if jaccard(grams, other) >= near), None)
 
 
-def _diverse(unique: Sequence[Draft], rules: Select, cap: int | None) -> Iterator[Judged]:
+def _diverse(unique: Sequence[Draft], rules: Select, cap: int) -> Iterator[Judged]:
     """Always the one whose nearest among those taken is farthest (Gonzalez 1985)."""
     left = [(draft, shingles(draft.response, rules.ngram)) for draft in unique]
     nearest = [(0.0, "")] * len(left)
@@ -150,7 +150,7 @@ def _diverse(unique: Sequence[Draft], rules: Select, cap: int | None) -> Iterato
         if rules.near < 1 and alike >= rules.near:
             yield Judged(draft, "near duplicate", other)
             continue
-        if count == cap:
+        if cap and count == cap:
             yield Judged(draft, "over the cap")
             continue
         count += 1

@@ -91,7 +91,7 @@ def test_another_teacher_in_the_same_folder_is_refused_and_changes_nothing(tmp_p
 def test_existing_runs_are_read_together_and_no_problem_twice(tmp_path: Path) -> None:
     run(config(tmp_path), tmp_path / "a", teacher())
     run(config(tmp_path, {"seed": 1}), tmp_path / "b", Writing(lambda p, s: f"b{s} \\boxed{{2}}"))
-    both = parse({"run": [tmp_path / "a" / "run", tmp_path / "b" / "run"], "select": {"cap": None}})
+    both = parse({"run": [tmp_path / "a" / "run", tmp_path / "b" / "run"], "select": {"cap": 0}})
     done = run(both, tmp_path / "out")
     assert done.summary is not None
     assert done.summary["problems"] == {"seen": 4, "with_rows": 4}

@@ -46,7 +46,7 @@ def test_without_thinking_the_last_of_several_paragraphs_sums_up() -> None:
 
 
 def test_every_rule_can_be_switched_off() -> None:
-    rules = Readable(thinking=False, summary=False, paragraph=None, code=True)
+    rules = Readable(thinking=False, summary=False, paragraph=0, code=True)
     assert unreadable("```\n" + "x" * 9999 + "\n```", "2", "math", rules) is None
 
 

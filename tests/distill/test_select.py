@@ -19,7 +19,7 @@ def judged(
     drafts: list[Draft], readable: Readable | None = None, **rules: Any
 ) -> dict[int, str | None]:
     """The reason of each draft, by its sample."""
-    chosen = Select(**{"near": 1.0, "prefer": "first", "cap": None, **rules})
+    chosen = Select(**{"near": 1.0, "prefer": "first", "cap": 0, **rules})
     found = list(select(drafts, Filters(chosen, readable), chosen.cap))
     assert len(found) == len(drafts)
     return {int(one.draft.id.rpartition("/")[2]): one.reason for one in found}
