@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -65,18 +64,33 @@ def steps_logged(out: Path) -> int:
         return 0
 
 
-def test_sigkill_in_the_middle_loses_only_what_came_after_the_checkpoint(tmp_path: Path) -> None:
-    whole = start(tmp_path / "whole")
-    cut = start(tmp_path / "cut")
-    while steps_logged(tmp_path / "cut") < 3 and cut.poll() is None:
+def wait_for(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
+    """Until a run has logged a step, or ended."""
+    while steps_logged(out) < step and process.poll() is None:
         time.sleep(0.02)
-    os.kill(cut.pid, signal.SIGKILL)
-    assert cut.wait() == -signal.SIGKILL
-    rest = start(tmp_path / "cut", "--resume")
-    said = rest.communicate()[0].decode()
-    assert rest.returncode == 0, said
+
+
+def test_a_run_that_is_stopped_and_then_killed_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "cut"
+    whole = start(tmp_path / "whole")
+    first = start(out)
+    wait_for(first, out, 1)
+    first.send_signal(signal.SIGTERM)
+    said = first.communicate()[0].decode()
+    assert first.returncode == 130, said
+    assert "--resume" in said
+    assert (out / "checkpoint.pt").is_file()
+    second = start(out, "--resume")
+    wait_for(second, out, 4)
+    second.kill()
+    assert second.wait() == -signal.SIGKILL
+    third = start(out, "--resume")
+    said = third.communicate()[0].decode()
+    assert third.returncode == 0, said
     assert whole.wait() == 0
-    assert equal(tmp_path / "whole", tmp_path / "cut")
+    assert equal(tmp_path / "whole", out)
 
 
 def test_options_go_over_the_recipe_and_settings_over_options(tmp_path: Path) -> None:
