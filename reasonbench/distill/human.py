@@ -11,8 +11,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from reasonbench.distill.collect import asked as asked_of
 from reasonbench.distill.collect import Origin, origin
+from reasonbench.distill.collect import asked as asked_of
 from reasonbench.distill.config import DistillConfig, parse, read
 from reasonbench.distill.draft import Draft, Judged
 from reasonbench.distill.pipeline import CONFIG, RUN

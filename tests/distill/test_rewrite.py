@@ -10,6 +10,7 @@ from reasonbench.distill.config import Rewrite
 from reasonbench.distill.rewrite import PROMPT, prompt_of, taken_out
 from reasonbench.errors import UsageError
 from tests.distill.material import Writing, config, responses, rows, run, sum_of
+from tests.recorded_files import write_rows
 
 THOUGHT = "<think>\nI add the two.\n</think>\n\nAdding both numbers gives \\boxed{N}"
 
@@ -60,6 +61,23 @@ def test_what_the_second_model_got_wrong_is_rejected_with_the_reason(tmp_path: P
         "q3": "rewrite: truncated",
         "q4": "no closing summary",
     }
+
+
+def test_another_solution_that_is_right_too_is_not_the_same_answer(tmp_path: Path) -> None:
+    write_rows(tmp_path / "sets.jsonl", [{"id": "q1", "numbers": [1, 2, 3], "target": 6}])
+    (tmp_path / "sets.toml").write_text(
+        'name = "sums"\n[source]\nfile = "sets.jsonl"\n[columns]\nid = "id"\n'
+        '[grader]\nkind = "expression"\n'
+    )
+    generate = {"benchmark": [str(tmp_path / "sets.toml")], "fields": {}, "strategy": ["cot@2"]}
+    second = Writing(lambda problem, _: THOUGHT.replace("N", "3+1+2"))
+    asked = config(tmp_path, generate, rewrite={"model": "toy"})
+    first = Writing(lambda problem, i: f"\\boxed{{{('1+2+3', '1*2*3')[i]}}}")
+    run(asked, tmp_path / "out", first, second)
+    (row,) = rows(tmp_path / "out" / "data.jsonl")
+    (reject,) = rows(tmp_path / "out" / "rejects.jsonl")
+    assert (row["source"]["sample"], row["source"]["answer"]) == (0, "3+1+2")
+    assert (reject["source"]["sample"], reject["reason"]) == (1, "rewrite: answer changed")
 
 
 def test_the_first_try_that_holds_is_taken(tmp_path: Path) -> None:

@@ -131,3 +131,8 @@ def test_a_program_may_hold_code_blocks() -> None:
     rules = Readable(thinking=False)
     assert judged([draft(said, problem=code)], rules) == {0: None}
     assert judged([draft(said)], rules) == {0: "stray code block"}
+
+
+def test_a_program_that_goes_on_from_the_prompt_is_no_answer_by_itself() -> None:
+    code = replace(PROBLEM, question=replace(PROBLEM.question, kind="code"))
+    assert judged([draft("    return 2", problem=code)]) == {0: "no code block"}
