@@ -124,6 +124,8 @@ class Learner:
             TrainingDiverged: a loss, a gradient or a ratio is out of bounds.
         """
         sums = Sums()
+        if not batch.groups:  # all were flat, and refilling them has found no other
+            return sums
         prepared = self._prepare(batch, sums)
         config, count = self.config, len(prepared.rows)
         scale = self._rate(step)

@@ -110,8 +110,9 @@ def test_leaving_out_flat_groups_changes_nothing(
 
 def test_a_batch_of_flat_groups_updates_nothing(start: Any) -> None:
     taught = learner(start)
-    sums = taught.learn(batch(FLAT, FLAT), 0)
-    assert (sums.updates, sums.tokens) == (0, 0)
+    for nothing in (batch(FLAT, FLAT), batch()):
+        sums = taught.learn(nothing, 0)
+        assert (sums.updates, sums.tokens) == (0, 0)
     unchanged = zip(taught.model.parameters(), start.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in unchanged)
 
