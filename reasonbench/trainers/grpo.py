@@ -41,7 +41,7 @@ from reasonbench.trainers.rl_samples import Samples
 from reasonbench.trainers.rl_watch import Silent, StepRow, Trained, Watcher
 from reasonbench.trainers.rollouts import Rollouts, Sampler
 from reasonbench.trainers.start import save_model
-from reasonbench.trainers.verify import TOLERANCES, Sample, Tolerance, verify
+from reasonbench.trainers.verify import Sample, Tolerance, default_tolerance, verify
 
 BEST = "best"
 """Folder below the run's with the model that evaluated best."""
@@ -247,7 +247,8 @@ class _Run:
     def _tolerance(self) -> Tolerance | None:
         if self.config.tolerance is None:
             return None
-        usual = TOLERANCES[self.engine.info.dtype or "float32"]
+        own = str(self.model.dtype).removeprefix("torch.")
+        usual = default_tolerance(self.engine.info.dtype or "float32", own)
         return usual._replace(mean=self.config.tolerance)
 
     def _measure(self, batch: Rollouts, sums: Sums, seconds: float) -> dict[str, float]:
