@@ -49,13 +49,15 @@ class Tolerance(NamedTuple):
 
 TOLERANCES: Mapping[str, Tolerance] = {
     "float32": Tolerance(1e-5, 1e-3),
-    "float16": Tolerance(4e-3, 0.2),
-    "bfloat16": Tolerance(0.03, 1.0),
+    "float16": Tolerance(4e-3, 1.0),
+    "bfloat16": Tolerance(0.03, 5.0),
 }
 """By number format, from the finest. Measured with the built-in policy in vLLM on CPU against the
 trainer in fp32, over about 1,000 tokens: mean 5e-7 and largest 2e-5 nats in fp32, 6e-4 and 0.04 in
 fp16, 5e-3 and 0.19 in bf16 (0.38 where the trainer computes in bf16 too); over 60 tokens the mean
-is up to twice that."""
+is up to twice that. The largest gap has a long tail, at tokens of small probability: 0.95 in 36
+verifications of 700 tokens while GRPO trained in bf16, 1.5 among a million tokens of its
+roll-outs. So it is the mean and the fingerprints that decide; the largest catches what is broken."""
 
 
 def default_tolerance(*dtypes: str) -> Tolerance:
