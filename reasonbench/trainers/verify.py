@@ -57,7 +57,7 @@ trainer in fp32, over about 1,000 tokens: mean 5e-7 and largest 2e-5 nats in fp3
 fp16, 5e-3 and 0.19 in bf16 (0.38 where the trainer computes in bf16 too); over 60 tokens the mean
 is up to twice that. The largest gap has a long tail, at tokens of small probability: 0.95 in 36
 verifications of 700 tokens while GRPO trained in bf16, 1.5 among a million tokens of its
-roll-outs. So it is the mean and the fingerprints that decide; the largest catches what is broken."""
+roll-outs. So the mean and the fingerprints decide; the largest catches what is broken."""
 
 
 def default_tolerance(*dtypes: str) -> Tolerance:
