@@ -204,6 +204,20 @@ def test_points_of_earlier_sessions_are_known_and_rewound(tmp_path: Path) -> Non
     assert steps == [(0, 0)] * 2 + [(20, 20)] * 2 + [(40, 40)] * 2
 
 
+def test_a_budget_stops_every_strategy_at_every_step(tmp_path: Path) -> None:
+    """A prompt of 2 tokens and answers of 3: two of the four fit into 8."""
+    engine = Live()
+
+    async def steps(in_loop: InLoop, store: RunStore) -> None:
+        for step in (0, 20):
+            engine.weight_version = step
+            await in_loop.evaluate(engine, step=step, version=step)
+
+    training(tmp_path, settings(tmp_path, strategies=["maj@4"], budget=8), steps)
+    headline = Run.open(tmp_path / "run").headline
+    assert [(r["step"], r["k"], r["decode_tokens"]) for r in headline] == [(0, 4, 6), (20, 4, 6)]
+
+
 def test_an_engine_with_other_weights_is_refused(tmp_path: Path) -> None:
     async def steps(in_loop: InLoop, store: RunStore) -> None:
         with pytest.raises(ValueError, match="holds weights 3, not 4"):
