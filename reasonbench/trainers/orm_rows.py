@@ -42,7 +42,7 @@ from reasonbench.trainers.preference_data import (
     is_preference,
     read_preferences,
 )
-from reasonbench.trainers.preference_objectives import in_order, side_by_side
+from reasonbench.trainers.preference_objectives import above, in_order, side_by_side
 from reasonbench.trainers.preference_pairs import write_pairs
 from reasonbench.trainers.preference_rows import (
     Group,
@@ -216,7 +216,7 @@ class Pairwise(_Texts):
         losses = preference_losses.dpo(chosen, rejected, beta=1.0)
         count = float(len(groups))
         return losses.sum(), {
-            "accuracy": (float((chosen > rejected).sum()), count),
+            "accuracy": (above(chosen, rejected), count),
             "reward_chosen": (float(chosen.detach().sum()), count),
             "reward_rejected": (float(rejected.detach().sum()), count),
         }

@@ -170,13 +170,23 @@ def _with_reference(
         return logprob_forward(reference, int(tokenizer.pad_token_id or 0), multiple)
 
     texts = [text for group in groups for text in group.texts]
-    key = f"{config.reference or config.model} {config.dtype}"
+    key = f"{_identity(config.reference or config.model)} {config.dtype}"
     values, _ = reference_values(open_forward, texts, out, key, config.batch_tokens, multiple)
     found = iter(values)
     return [replace(g, reference=tuple(next(found) for _ in g.texts)) for g in groups]
 
 
+def _identity(model: str) -> str:
+    """A model's name, and of a folder which weights it holds: another model may take its place."""
+    files = sorted(Path(_source(model)).glob("*.safetensors"))
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return f"{model} {stats}"
+
+
+def _source(model: str) -> str:
+    return str(model_path()) if model == "builtin" else model
+
+
 def _start(config: PreferenceConfig, model: str) -> SftConfig:
     """Which model, in which precision, where."""
-    source = str(model_path()) if model == "builtin" else model
-    return SftConfig(model=source, dtype=config.dtype, device=config.device)
+    return SftConfig(model=_source(model), dtype=config.dtype, device=config.device)

@@ -3,9 +3,9 @@
 The losses themselves are in `preference_losses`. Metrics of all of them: `reward_chosen` and
 `reward_rejected`, the implicit reward β(log π − log π_ref) of good and bad responses (for `ipo` of
 a token; for `orpo` λ log π of a token); `reward_margin`, their difference; `reward_accuracy`, the
-share of pairs in the right order (for `kto` of responses on the right side of z); `logprob_chosen`
-and `logprob_rejected`, the summed log-probability of a response in nats; `length_chosen` and
-`length_rejected` in tokens.
+share of pairs in the right order, ties half (for `kto` of responses on the right side of z);
+`logprob_chosen` and `logprob_rejected`, the summed log-probability of a response in nats;
+`length_chosen` and `length_rejected` in tokens.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Pairs:
             losses = losses + self._sft * nll
         count = float(len(groups))
         metrics = {
-            "reward_accuracy": (float((rewards[0] > rewards[1]).sum()), count),
+            "reward_accuracy": (above(*rewards), count),
         }
         for name, reward, logprob, length in zip(
             ("chosen", "rejected"), rewards, (chosen, rejected), tokens, strict=True
@@ -189,12 +189,18 @@ def side_by_side(groups: Sequence[Group], values: Tensor) -> tuple[Tensor, Tenso
 
 
 def in_order(scores: Tensor, ranks: Tensor) -> tuple[float, float]:
-    """Pairs of different ranks whose scores are in that order, and all such pairs.
+    """Pairs of different ranks whose scores are in that order (ties half), and all such pairs.
 
     Args:
         scores, ranks: [groups, responses]; a rank of 0 is padding.
     """
     there = ranks > 0
     better = (ranks[:, :, None] < ranks[:, None, :]) & there[:, :, None] & there[:, None, :]
-    right = better & (scores[:, :, None] > scores[:, None, :])
-    return float(right.sum()), float(better.sum())
+    first = scores[:, :, None].expand(better.shape)
+    second = scores[:, None, :].expand(better.shape)
+    return above(first[better], second[better]), float(better.sum())
+
+
+def above(better: Tensor, worse: Tensor) -> float:
+    """How many of the better ones are above the worse ones, ties half."""
+    return float((better > worse).sum()) + 0.5 * float((better == worse).sum())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from reasonbench.builtin.tokenizer import build_tokenizer
 from reasonbench.cli.train import train as cli
@@ -19,7 +20,7 @@ from reasonbench.trainers import preference
 from reasonbench.trainers.config import SftConfig
 from reasonbench.trainers.group_training import GroupRow, Totals, cut, in_batches, updates
 from reasonbench.trainers.preference_config import PreferenceConfig, parse_preference
-from reasonbench.trainers.preference_objectives import make_objective
+from reasonbench.trainers.preference_objectives import in_order, make_objective
 from reasonbench.trainers.preference_rows import Group
 from reasonbench.trainers.sft import TrainingDiverged
 from reasonbench.trainers.start import load_model
@@ -95,6 +96,7 @@ def test_the_chosen_responses_win(policy: Path, tmp_path: Path, method: str) -> 
     assert found["held_out"]["before"] != found["held_out"]["after"]
     if method == "dpo":
         assert found["held_out"]["before"]["loss"] == pytest.approx(math.log(2), abs=1e-6)
+        assert found["data"]["left_out"] == 0
     assert not (tmp_path / "out" / REFERENCE).exists()
 
 
@@ -161,6 +163,27 @@ def test_another_reference_gives_other_rewards(policy: Path, tmp_path: Path) -> 
     config = settings(policy, data, reference=str(tmp_path / "a"))
     preference.train(config, tmp_path / "b", second.append)
     assert second[0].metrics["reward_margin"] < -1e-4
+
+
+def test_the_reference_is_read_anew_where_another_model_took_its_place(
+    policy: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(policy, copy)
+    config = settings(copy, write(tmp_path, rows(count=4)))
+
+    def stop(row: GroupRow) -> None:
+        raise KeyboardInterrupt
+
+    kept = []
+    for factor in (1.0, 1.1):
+        if factor > 1:
+            tensors = {name: tensor * factor for name, tensor in weights(copy).items()}
+            save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(KeyboardInterrupt):
+            preference.train(config, tmp_path / "out", stop)
+        kept.append(torch.load(tmp_path / "out" / REFERENCE, weights_only=True)["values"])
+    assert not torch.equal(*kept)
 
 
 def groups_of(policy: Path, tmp_path: Path, method: str, **changes: Any) -> tuple[Any, list[Group]]:
@@ -235,6 +258,13 @@ def test_responses_are_scored_as_if_alone(policy: Path, tmp_path: Path) -> None:
             places = range(text.start, len(text.ids))
             alone = sum(logs[i - 1, text.ids[i]].item() for i in places)
             assert value == pytest.approx(alone, abs=1e-4)
+
+
+def test_pairs_in_order_are_counted_with_ties_half() -> None:
+    scores = torch.tensor([[3.0, 1.0, 1.0, 9.0], [0.0, 2.0, 0.0, 0.0]])
+    ranks = torch.tensor([[1, 2, 3, 0], [1, 1, 2, 0]])
+    # 3 > 1, 3 > 1, 1 = 1; then 0 = 0, 2 > 0
+    assert in_order(scores, ranks) == (2.5 + 1.5, 5.0)
 
 
 def test_updates_go_on_from_any_place() -> None:
