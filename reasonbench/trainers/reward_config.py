@@ -28,8 +28,8 @@ class RewardTraining(_Strict):
     labels: LabelsConfig = LabelsConfig()
     """How step labels are made where no file of them is given."""
     data: str | None = None
-    """A file of step labels, or of rows whose form is told by their fields (docs/preferences.md); step
-    labels are made anew (and kept in the folder) when left out."""
+    """A file of step labels, or of rows whose form is told by their fields
+    (docs/preferences.md); step labels are made anew (and kept in the folder) when left out."""
     rolled_out: bool = True
     """Also train on the roll-outs as solutions of their own."""
     slips: float = Field(default=0.0, ge=0, le=1)
