@@ -14,7 +14,8 @@ session, each contender in a process of its own that is warm before the first ro
   `generate` (its vLLM does not run on CPU), reasonbench with vLLM, in step and one step late.
 
 TRL's settings are the quickest of those that `--sweep` tries, which are bf16 weights without fp32
-masters; reasonbench keeps fp32 masters. The parts say where a step's time goes; forward passes
+masters; reasonbench keeps fp32 masters. Processor seconds hold on a busy machine as well, if
+OMP_NUM_THREADS is 1 (threads that wait for each other spin). The parts say where a step's time goes; forward passes
 count as log-probs in GRPO, and "reward" is what judging takes after the last completion.
 """
 
@@ -176,6 +177,7 @@ def report(kind: str, found: Mapping[str, Sequence[dict[str, Any]]], steps: int)
         one = data[name] = {
             "tokens_per_second": speeds,
             "seconds_per_step": times,
+            "cpu_seconds_per_step": [r["cpu_seconds"] / steps for r in rounds],
             "parts": parts,
             "tokens_per_step": sum(r["counts"]["tokens"] for r in rounds) / steps / len(rounds),
             "peak_bytes": max(r["peak_bytes"] for r in rounds),
@@ -188,6 +190,8 @@ def report(kind: str, found: Mapping[str, Sequence[dict[str, Any]]], steps: int)
         rest = statistics.median(times) - sum(parts.values())
         each = [f"{part} {1e3 * seconds:.0f}" for part, seconds in parts.items()]
         print(f"  {'':26} ms a step: {', '.join([*each, f'rest {1e3 * rest:.0f}'])}")
+        cpu = statistics.median(one["cpu_seconds_per_step"])
+        print(f"  {'':26} {cpu:.3f} processor seconds a step")
         if rounds[0]["counts"].get("completions"):
             right = sum(r["counts"]["right"] for r in rounds)
             share = right / sum(r["counts"]["completions"] for r in rounds)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from training_rounds import EndedError, Rounds
 
 from reasonbench.in_loop import EvalPoint
 from reasonbench.trainers.masters import MasterOptimizer
+from reasonbench.trainers.rl_cores import cpu_seconds
 
 RATES = {"name": "adamw", "lr": 1e-6, "adamw_lr": 1e-6}
 
@@ -41,15 +45,20 @@ def sft(settings: dict[str, Any]) -> None:
         }
     )
     rounds = Rounds(settings["warm"], {"settings": _settings(settings, "AdamW on fp32 masters")})
-    loss = trainer.completion_loss
+    loss, pad = trainer.completion_loss, trainer.pad
 
-    def forward(model: Any, padded: Any) -> torch.Tensor:
-        rounds.counts["tokens"] += len(padded.targets)
-        rounds.counts["padded"] += padded.ids.numel()
+    def padded(batch: Any, *args: Any) -> Any:
+        rounds.counts["rows"] += len(batch)
+        rounds.counts["read"] += sum(len(example.ids) for example in batch)
+        return pad(batch, *args)
+
+    def forward(model: Any, batch: Any) -> torch.Tensor:
+        rounds.counts["tokens"] += len(batch.targets)
+        rounds.counts["padded"] += batch.ids.numel()
         with rounds.timed("forward"):
-            return loss(model, padded)
+            return loss(model, batch)
 
-    trainer.completion_loss = forward
+    trainer.completion_loss, trainer.pad = forward, padded
     _time_learning(rounds)
     trainer.train(config, Path(settings["out"]), on_log=lambda _: rounds.stepped())
 
@@ -106,11 +115,73 @@ def grpo(settings: dict[str, Any]) -> None:
         "save_every": 0,
         "keep_groups": 0,
     }
-    rounds = Rounds(settings["warm"], {"settings": _settings(settings, "AdamW on fp32 masters")})
+    rounds = Rounds(
+        settings["warm"], {"settings": _settings(settings, "AdamW on fp32 masters")}, cpu_seconds
+    )
     batches: list[Any] = []
     _time_learning(rounds)
     _time_grpo(rounds, batches, late=bool(settings["asynchronous"]))
+    if settings.get("random_rewards"):
+        _reward_at_random()
     trainer.train(parse_grpo(given), Path(settings["out"]), _Watcher(rounds, batches))
+
+
+def engine(settings: dict[str, Any]) -> None:
+    """Rounds of the engine alone: each step writes the prompts' completions, all asked at once."""
+    from reasonbench.engines import EngineConfig, open_engine
+    from reasonbench.seeds import request_seed
+    from reasonbench.types import Prompt, RequestKey, SamplingParams
+
+    with open(settings["data"], encoding="utf-8") as lines:
+        asked = [json.loads(line)["prompt"] for line in lines][: settings["problems"]]
+    rounds = Rounds(settings["warm"], {"settings": _settings(settings, settings["engine"])})
+
+    async def run() -> None:
+        config = EngineConfig(
+            model=settings["model"],
+            engine=settings["engine"],
+            dtype=settings["dtype"],
+            engine_args=settings.get("engine_args", {}),
+        )
+        opened = await open_engine(config)
+        prompts = [Prompt(opened.encode(text), text, False) for text in asked]
+        keys = [(p, (n, i)) for n, p in enumerate(prompts) for i in range(settings["group"])]
+        try:
+            for step in range(settings["steps"]):
+                written = await asyncio.gather(
+                    *(
+                        opened.sample(
+                            prompt,
+                            SamplingParams(
+                                max_tokens=settings["max_tokens"],
+                                seed=request_seed(step, "", "", key),
+                            ),
+                            RequestKey("", "", key),
+                        )
+                        for prompt, key in keys
+                    )
+                )
+                rounds.counts["tokens"] += sum(len(c.token_ids) for c in written)
+                rounds.counts["prompts"] += sum(len(prompt.token_ids) for prompt, _ in keys)
+                rounds.counts["completions"] += len(written)
+                rounds.stepped()
+        finally:
+            await opened.aclose()
+
+    asyncio.run(run())
+
+
+def _reward_at_random() -> None:
+    """Half of the rewards 1, half 0: a model with random weights is never right."""
+    from reasonbench.trainers import rl_rewards
+
+    judge = rl_rewards.Judge.__call__
+    chance = random.Random(0)
+
+    async def judged(*args: Any) -> Any:
+        return replace(await judge(*args), reward=float(chance.random() < 0.5))
+
+    rl_rewards.Judge.__call__ = judged  # type: ignore[method-assign]
 
 
 def _settings(settings: dict[str, Any], optimizer: str) -> str:
@@ -169,11 +240,17 @@ def _time_grpo(rounds: Rounds, batches: list[Any], late: bool) -> None:
             rounds.parts["waiting"] += started - learned
         found = await push(*args, **named)
         rounds.parts["push"] += time.perf_counter() - started
+        rounds.notes["push"] = f"{found.bytes / 1e6:.1f} MB, {found.how}"
         return found
 
     async def verified(*args: Any, **named: Any) -> Any:
         with rounds.timed("verify"):
-            return await verify(*args, **named)
+            seen = await verify(*args, **named)
+        rounds.notes["verified"] = (
+            f"{seen.exact} of {seen.weights} weights bit for bit, log-probabilities of "
+            f"{seen.tokens} tokens {seen.mean:.1e} nats apart (most {seen.max:.1e})"
+        )
+        return seen
 
     score = rounds.timing("log-probs", policy_update.completion_logprobs)
     policy_update.completion_logprobs = score
@@ -186,4 +263,4 @@ def _time_grpo(rounds: Rounds, batches: list[Any], late: bool) -> None:
 if __name__ == "__main__":
     asked = json.loads(sys.argv[1])
     with suppress(EndedError):
-        {"sft": sft, "grpo": grpo}[asked["kind"]](asked)
+        {"sft": sft, "grpo": grpo, "engine": engine}[asked["kind"]](asked)

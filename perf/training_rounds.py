@@ -33,11 +33,23 @@ class Rounds:
     Attributes:
         counts: sums over the round (tokens, say), by name.
         parts: seconds of the round, by what they went to.
+        notes: what else is worth saying of the round, by name.
     """
 
-    def __init__(self, warm: int, facts: Mapping[str, Any]) -> None:
-        """Args: warm: steps before the first round; facts: said once, when they are done."""
-        self._facts, self._left, self._steps = dict(facts), warm, warm
+    def __init__(
+        self,
+        warm: int,
+        facts: Mapping[str, Any],
+        cpu: Callable[[], float] = time.process_time,
+    ) -> None:
+        """Begin.
+
+        Args:
+            warm: steps before the first round.
+            facts: said once, when these are done.
+            cpu: the processor seconds used so far, of all processes that take part.
+        """
+        self._facts, self._left, self._steps, self._cpu = dict(facts), warm, warm, cpu
         self._ready = False
         # what trainers print goes to the log; the line to the parent is ours alone
         self._out = os.fdopen(os.dup(1), "w")
@@ -47,6 +59,8 @@ class Rounds:
     def _clear(self) -> None:
         self.counts: dict[str, float] = defaultdict(float)
         self.parts: dict[str, float] = defaultdict(float)
+        self.notes: dict[str, str] = {}
+        self._cpu_started = self._cpu()
         self._started = time.perf_counter()
 
     def stepped(self) -> None:
@@ -61,9 +75,11 @@ class Rounds:
         seconds = time.perf_counter() - self._started
         said = {
             "seconds": seconds,
+            "cpu_seconds": self._cpu() - self._cpu_started,
             "steps": self._steps,
             "counts": self.counts,
             "parts": self.parts,
+            "notes": self.notes,
             "peak_bytes": peak_bytes(),
         }
         print(json.dumps(said if self._ready else self._facts), file=self._out, flush=True)
@@ -75,11 +91,13 @@ class Rounds:
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
-        """Count the seconds of a block."""
+        """Count the seconds of a block, of what it started on a GPU as well."""
         started = time.perf_counter()
         try:
             yield
         finally:
+            if (torch := _on_gpu()) is not None:
+                torch.cuda.synchronize()
             self.parts[part] += time.perf_counter() - started
 
     def timing(self, part: str, function: Callable[..., Result]) -> Callable[..., Result]:
@@ -95,10 +113,15 @@ class Rounds:
 
 def peak_bytes() -> int:
     """Most memory so far: of torch's allocator on a GPU, else of this process."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if (torch := _on_gpu()) is not None:
         return int(torch.cuda.max_memory_allocated())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _on_gpu() -> Any:
+    """Torch, where this process has used a GPU by it."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_initialized() else None
 
 
 class Worker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import sys
 import time
@@ -97,6 +98,8 @@ def sft(settings: dict[str, Any]) -> None:
     def counted(model: Any, inputs: dict[str, torch.Tensor], *args: Any, **named: Any) -> Any:
         rounds.counts["tokens"] += int((inputs["labels"][:, 1:] != -100).sum())
         rounds.counts["padded"] += inputs["input_ids"].numel()
+        rounds.counts["read"] += int(inputs["attention_mask"].sum())
+        rounds.counts["rows"] += len(inputs["input_ids"])
         with rounds.timed("forward"):
             return loss(model, inputs, *args, **named)
 
@@ -121,9 +124,11 @@ def grpo(settings: dict[str, Any]) -> None:
         rounds.counts["right"] += sum(found)
         rounds.counts["completions"] += len(found)
         rounds.parts["reward"] += time.perf_counter() - started
+        if settings.get("random_rewards"):
+            return [float(chance.random() < 0.5) for _ in found]
         return [float(right) for right in found]
 
-    continuous = settings["continuous"]
+    chance = random.Random(0)
     trainer = GRPOTrainer(
         model=model_of(settings),
         reward_funcs=accuracy,
@@ -136,7 +141,7 @@ def grpo(settings: dict[str, Any]) -> None:
             loss_type="grpo",
             scale_rewards="group",
             shuffle_dataset=False,
-            use_transformers_continuous_batching=continuous,
+            use_transformers_continuous_batching=settings["continuous"],
             cache_implementation=settings["cache"],
         ),
         train_dataset=rows(settings["data"]),
