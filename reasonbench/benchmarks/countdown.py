@@ -3,7 +3,8 @@
 `countdown` means the 256 problems with 3 numbers of d1's test set (`countdown/
 countdown_cd3_test.jsonl`: input "30,100,93", output "23"), which are not on the hub.
 `countdown-3to4` means rows 327,680 to 328,703 of Jiayi-Pan/Countdown-Tasks-3to4, split train
-(target, nums): the 1,024 that TinyZero tests on. A local copy is Parquet or JSONL of the whole
+(target, nums): the 1,024 that TinyZero tests on; `countdown-3to4-train` means the rows before them,
+which it trains on. A local copy is Parquet or JSONL of the whole
 split, in its order. Ids are the row's position. There is no gold answer: the expression is checked.
 """
 
@@ -62,6 +63,17 @@ def countdown_3to4(row: Row, index: int) -> Problem | None:
     return Problem(problem.question, gold=None, subject=f"{len(numbers)} numbers")
 
 
+def countdown_3to4_train(row: Row, index: int) -> Problem | None:
+    """The same among the rows that TinyZero trains on; None elsewhere."""
+    if index >= TINYZERO_TEST.start:
+        return None
+    where = f"countdown-3to4-train, row {index + 1}"
+    numbers = [int(number) for number in lookup(row, "nums", where)]
+    target = int(lookup(row, "target", where))
+    problem = expression_problem("countdown-3to4-train", str(index), numbers, target)
+    return Problem(problem.question, gold=None, subject=f"{len(numbers)} numbers")
+
+
 BENCHMARKS = (
     Benchmark(
         name="countdown",
@@ -84,5 +96,16 @@ BENCHMARKS = (
         citation="Pan et al. 2025, TinyZero",
         licence="as the hub's dataset card states",
         tags=("puzzle",),
+    ),
+    Benchmark(
+        name="countdown-3to4-train",
+        title="Countdown with 3 or 4 numbers, TinyZero's 327,680 training rows",
+        to_problem=countdown_3to4_train,
+        source=Source("Jiayi-Pan/Countdown-Tasks-3to4", split="train"),
+        local="countdown/countdown_3to4.parquet",
+        max_tokens=1024,
+        citation="Pan et al. 2025, TinyZero",
+        licence="as the hub's dataset card states",
+        tags=("puzzle", "train"),
     ),
 )

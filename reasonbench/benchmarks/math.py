@@ -2,6 +2,7 @@ r"""MATH (Hendrycks et al. 2021): the 5,000 test problems, and the 500 of Lightm
 
 `math500` means `math500/test.jsonl` (byte for byte OpenAI's file) or HuggingFaceH4/MATH-500; its
 ids are the upstream `unique_id` ("test/precalculus/807.json").
+`math-train` means the 7,500 of the train split, to train on; its ids are the rows' positions.
 `math` means `math/test.jsonl` (ToRA's copy) or DigitalLearningGmbH/MATH-lighteval, split test. Its
 copies share no ids, so they are hashes of the text. The answer is the last \boxed{} of the
 solution: 90 of the solutions hold several. The percent sign stands inside some boxes, outside
@@ -9,6 +10,8 @@ others and nowhere in a third part, so 44 and 44% are the same answer, as in the
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from reasonbench.benchmarks.base import Benchmark, Row, Source
 from reasonbench.benchmarks.gold import last_boxed
@@ -46,6 +49,13 @@ def math(row: Row, index: int) -> Problem:
     )
 
 
+def math_train(row: Row, index: int) -> Problem:
+    """A row of the train split, in the form of the test split's."""
+    problem = math(row, index)
+    question = replace(problem.question, id=f"train-{index}", benchmark="math-train")
+    return replace(problem, question=question)
+
+
 BENCHMARKS = (
     Benchmark(
         name="math500",
@@ -68,5 +78,16 @@ BENCHMARKS = (
         citation="Hendrycks et al. 2021, Measuring Mathematical Problem Solving",
         licence="MIT",
         tags=("maths",),
+    ),
+    Benchmark(
+        name="math-train",
+        title="MATH: the 7,500 training problems, levels 1 to 5",
+        to_problem=math_train,
+        source=Source("DigitalLearningGmbH/MATH-lighteval", split="train"),
+        local="math/train.jsonl",
+        max_tokens=4096,
+        citation="Hendrycks et al. 2021, Measuring Mathematical Problem Solving",
+        licence="MIT",
+        tags=("maths", "train"),
     ),
 )

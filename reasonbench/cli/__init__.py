@@ -29,6 +29,7 @@ COMMANDS = {
         "Make training data of what a teacher writes and the grader accepts.",
     ),
     "train": ("reasonbench.cli.train", "Train models whose checkpoints are evaluated here."),
+    "recipe": ("reasonbench.cli.recipe", "Run a chain of training stages, and evaluate each."),
 }
 
 

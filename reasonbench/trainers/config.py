@@ -54,6 +54,22 @@ class ScheduleConfig(_Strict):
     """Where the fall ends, as a share of the peak."""
 
 
+class LoraConfig(_Strict):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): small matrices beside the weights."""
+
+    rank: int = Field(default=16, ge=1)
+    """Columns of the two matrices that are learned beside each weight."""
+    alpha: float = Field(default=32.0, gt=0)
+    """What they add is multiplied by alpha / rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of their input that is left out at random in training."""
+    targets: list[str] | None = None
+    """Names of the layers that get them (`q_proj`); every linear layer but the output head when
+    left out."""
+    merge: bool = False
+    """Add them to the model at the end and write a whole model folder, not an adapter's."""
+
+
 class SftConfig(_Strict):
     """A supervised run: which model, which data, how long, how."""
 
@@ -78,13 +94,18 @@ class SftConfig(_Strict):
     batch_tokens: int = Field(default=8192, ge=2)
     """Padded tokens in a batch at most."""
     accumulate: int = Field(default=1, ge=1)
-    """Batches whose gradients are added up before an update."""
+    """Batches whose gradients are added up before an update, those of all processes together."""
     pool: int = Field(default=2048, ge=1)
     """Examples sorted by length together: larger pads less, smaller mixes better."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """Optimizer and rates."""
     schedule: ScheduleConfig = ScheduleConfig()
     """Warm-up and decay."""
+    lora: LoraConfig | None = None
+    """Train adapters instead of the model's own weights."""
+    recompute: bool = False
+    """Compute the inside of each layer again in the backward pass rather than keep it: a third more
+    computation, much less memory."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Precision of the computation; the masters are fp32 either way."""
     device: str = "auto"
@@ -95,8 +116,10 @@ class SftConfig(_Strict):
     """Of the initial weights, the data and its order."""
     log_every: int = Field(default=50, ge=1)
     """Updates between two log rows."""
-    checkpoint_every: int = Field(default=0, ge=0)
+    checkpoint_every: int = Field(default=500, ge=0)
     """Updates between two checkpoints; 0 writes none."""
+    log: list[str] = Field(default_factory=list)
+    """Also log to `tensorboard`, `wandb` or `trackio`."""
 
 
 def load_recipe(name: str) -> dict[str, Any]:
@@ -111,9 +134,12 @@ def load_recipe(name: str) -> dict[str, Any]:
             raise UsageError(f"there is no recipe file {name}")
         raise unknown("recipe", name, (p.stem for p in RECIPES.glob("*.toml")))
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
+    if "stage" in values:
+        raise UsageError(f"{name} is a chain of stages: run it with `reasonbench recipe {name}`")
+    return values
 
 
 def parse_config(settings: dict[str, Any]) -> SftConfig:

@@ -55,6 +55,9 @@ UPSTREAM: dict[str, tuple[Row, str | None]] = {
          "solution": "First $\\boxed{3}$, so $\\boxed{\\sqrt{4}}$."},
         "\\sqrt{4}",
     ),
+    "math-train": (
+        {"problem": "?", "level": "Level 1", "type": "Geometry", "solution": "$\\boxed{4}$"}, "4",
+    ),
     "gsm8k": ({"question": "?", "answer": "1+1=<<1+1=2>>2\n#### 1,002"}, "1002"),
     "gsm8k-train": ({"question": "?", "answer": "#### -3"}, "-3"),
     "countdown": ({"input": "6,4,8", "output": "18"}, None),
@@ -136,6 +139,16 @@ def test_the_hubs_countdown_is_tinyzeros_test_rows() -> None:
     assert [to_problem(row, i) is not None for i in (327_679, 327_680, 328_703, 328_704)] == [
         False, True, True, False,
     ]  # fmt: skip
+
+
+def test_tinyzeros_training_rows_are_those_before_its_test_rows() -> None:
+    to_problem = get("countdown-3to4-train").to_problem
+    assert to_problem is not None
+    row = {"nums": [44, 19, 35], "target": 98}
+    made = [to_problem(row, i) for i in (0, 327_679, 327_680)]
+    assert [problem is not None for problem in made] == [True, True, False]
+    assert made[0] is not None
+    assert made[0].benchmark == "countdown-3to4-train"
 
 
 def test_an_expression_problem_states_its_numbers_and_has_no_gold() -> None:
