@@ -107,7 +107,7 @@ def _is_whole_file(path: Path) -> bool:
             header = json.loads(file.read(length))
         entries = [entry for name, entry in header.items() if name != "__metadata__"]
         tensors: int = max((entry["data_offsets"][1] for entry in entries), default=0)
-        return size == 8 + length + tensors
+        return bool(size == 8 + length + tensors)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
         return False
 

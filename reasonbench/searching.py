@@ -19,7 +19,7 @@ from reasonbench.runs.store import RunStore
 from reasonbench.runs.stored import SampleKey, StoredSearch
 from reasonbench.seeds import request_seed
 from reasonbench.strategies.base import REWARD
-from reasonbench.strategies.search import Judge, Search
+from reasonbench.strategies.search import Judge
 from reasonbench.tree import Node
 from reasonbench.types import Completion, Message, Problem, Prompt, Question, Usage, Verdict
 from reasonbench.verdicts import grade

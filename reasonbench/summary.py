@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reasonbench.behaviour.score import STALE, program, score
-from reasonbench.generate import ABORTED_TOKENS, GENERATION_SECONDS
 from reasonbench.errors import UsageError
+from reasonbench.generate import ABORTED_TOKENS, GENERATION_SECONDS
 from reasonbench.grading.graders import Graders
 from reasonbench.in_order import TAKEN, decide, enough_key
 from reasonbench.results import JudgedBy, Measured, Pricing, measure, rows
