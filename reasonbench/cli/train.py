@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -41,6 +42,18 @@ _LABELS_EVERY = 10.0
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Where the model goes."
 )
 @click.option(
+    "--lora",
+    type=click.IntRange(min=1),
+    metavar="RANK",
+    help="Train adapters of this rank instead of the weights; `eval --lora OUT` reads them.",
+)
+@click.option("--merge", is_flag=True, help="Add the adapters to the model in the end.")
+@click.option("--save-every", type=int, help="Updates between two checkpoints.")
+@click.option(
+    "--log", multiple=True, metavar="NAME",
+    help="Also log to tensorboard, wandb or trackio. Repeats."
+)  # fmt: skip
+@click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting: optimizer.lr=1e-4."
 )
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
@@ -50,6 +63,10 @@ def sft(
     data: str | None,
     model: str | None,
     out: Path | None,
+    lora: int | None,
+    merge: bool,
+    save_every: int | None,
+    log: tuple[str, ...],
     settings: tuple[str, ...],
     resume: bool,
     quiet: bool,
@@ -57,6 +74,8 @@ def sft(
     """Supervised fine-tuning on answers.
 
     `reasonbench train sft --recipe builtin` makes the built-in policy anew, from random weights.
+
+    On several GPUs: `torchrun --nproc-per-node 8 -m reasonbench train sft …`.
     """
     from reasonbench.trainers.config import load_recipe, parse_config
 
@@ -67,24 +86,46 @@ def sft(
     if model is not None:
         values.pop("init", None)
         values.pop("tokenizer", None)
+    if lora is not None:
+        values["lora"] = {**(values.get("lora") or {}), "rank": lora, "alpha": 2.0 * lora}
+    if merge:
+        if not values.get("lora"):
+            raise UsageError("--merge adds adapters to the model: give --lora RANK with it")
+        values["lora"] = {**values["lora"], "merge": True}
+    if save_every is not None:
+        values["checkpoint_every"] = save_every
+    if log:
+        values["log"] = list(log)
     for setting in settings:
         assign(values, setting)
     config = parse_config(values)
     folder = out or Path("runs") / f"sft-{Path(recipe or model or 'model').stem}"
-    _check_folder(folder, resume)
+    main = int(os.environ.get("RANK", "0")) == 0
+    if main:  # the others come to a folder that it has already begun
+        _check_folder(folder, resume)
     _check_torch()
 
     from transformers.utils import logging as transformers_logging
 
+    from reasonbench.cli.loss_progress import LossProgress
+    from reasonbench.cli.terminal import terminal
     from reasonbench.trainers.sft import TrainingDiverged
     from reasonbench.trainers.sft import train as run
 
     # its bars for files of a few megabytes would break into the progress lines
     transformers_logging.disable_progress_bar()
-    try:
-        run(config, folder, on_log=_ignore if quiet else _printer(), resume=resume)
-    except TrainingDiverged as error:
-        raise click.ClickException(str(error)) from error
+    quiet = quiet or not main
+    kept = folder / "checkpoint.pt"
+    with LossProgress(terminal(stderr=True, quiet=quiet), quiet=quiet) as progress:
+        try:
+            run(config, folder, on_log=progress, resume=resume)
+        except TrainingDiverged as error:
+            left = f" {kept} holds the last checkpoint." if kept.is_file() else ""
+            raise click.ClickException(f"{error}: lower the learning rate.{left}") from error
+        except KeyboardInterrupt:
+            left = "add --resume to the command to go on" if kept.is_file() else "nothing is kept"
+            click.echo(f"stopped; {left}.", err=True)
+            raise SystemExit(130) from None
     if not quiet:
         click.echo(f"wrote {folder}")
 
@@ -232,7 +273,8 @@ def _check_folder(folder: Path, resume: bool) -> None:
         raise UsageError(f"there is no checkpoint to resume in {folder}")
     if not resume and checkpoint.is_file():
         raise UsageError(f"{folder} holds an unfinished run: add --resume, or choose another --out")
-    if not resume and (folder / "model.safetensors").exists():
+    written = ("model.safetensors", "adapter_model.safetensors")
+    if not resume and any((folder / name).exists() for name in written):
         raise UsageError(f"{folder} already holds a model: choose another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from pydantic import BaseModel
 from reasonbench.errors import UsageError
 from reasonbench.trainers.batching import Position
 from reasonbench.trainers.masters import MasterOptimizer
+from reasonbench.trainers.parallel import everywhere, is_main, rank
 
 FILE = "checkpoint.pt"
-RESUMABLE = ("log_every", "checkpoint_every", "threads", "device")
+RESUMABLE = ("log_every", "checkpoint_every", "threads", "device", "log", "recompute")
 """Settings that may differ on resuming: they do not change what is learned (on one device)."""
 
 
@@ -28,11 +29,13 @@ class Progress:
         step: updates done.
         examples: examples trained on.
         position: where the data stands.
+        sums: numbers that a trainer adds up over the run, by name.
     """
 
     step: int = 0
     examples: int = 0
     position: Position = Position(0, 0)  # noqa: RUF009 - an immutable tuple
+    sums: dict[str, float] = field(default_factory=dict)
 
 
 def _fixed(config: BaseModel) -> dict[str, Any]:
@@ -40,15 +43,20 @@ def _fixed(config: BaseModel) -> dict[str, Any]:
 
 
 def save(folder: Path, config: BaseModel, optimizer: MasterOptimizer, progress: Progress) -> None:
-    """Writes the checkpoint; a kill at any moment leaves the old one or the new one whole."""
+    """Writes the checkpoint; a kill at any moment leaves the old one or the new one whole.
+
+    Every process of a run has to call it; the main one writes. The file does not tell how many
+    processes there were, so that any number of them can resume.
+    """
     state = {
         "config": _fixed(config),
         "optimizer": optimizer.state(),
         "progress": (progress.step, progress.examples, *progress.position),
-        "torch_rng": torch.get_rng_state(),
-        "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "python_rng": random.getstate(),
+        "sums": dict(progress.sums),
+        "rng": everywhere(_random_states()),
     }
+    if not is_main():
+        return
     draft = folder / f"{FILE}.part"
     with draft.open("wb") as file:
         torch.save(state, file)
@@ -74,10 +82,25 @@ def load(folder: Path, config: BaseModel, optimizer: MasterOptimizer) -> Progres
             "resume with the same settings, or choose another folder"
         )
     optimizer.load(state["optimizer"])
-    torch.set_rng_state(state["torch_rng"])
-    if state["cuda_rng"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda_rng"])
-    version, internal, gauss = state["python_rng"]
-    random.setstate((version, tuple(internal), gauss))
+    states = state["rng"]
+    # the states of a run of other size say nothing about this process
+    _set_random_states(states[rank()] if rank() < len(states) else states[0])
     step, examples, pools, batches = state["progress"]
-    return Progress(step, examples, Position(pools, batches))
+    return Progress(step, examples, Position(pools, batches), state["sums"])
+
+
+def _random_states() -> dict[str, Any]:
+    """Of this process: torch's, its GPU's, Python's."""
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+        "python": random.getstate(),
+    }
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))

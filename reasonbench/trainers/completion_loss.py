@@ -6,17 +6,12 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own custom
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from reasonbench.trainers.data import Encoded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-CHUNK = 4096
-"""Positions whose logits exist at one time: 4,096 × 150k entries of a large vocabulary."""
 
 
 class Padded(NamedTuple):
@@ -36,8 +31,12 @@ class Padded(NamedTuple):
 def pad(batch: list[Encoded], pad_id: int, device: str | torch.device, multiple: int = 1) -> Padded:
     """Tensors of a batch, their length rounded up to a multiple.
 
-    Causal attention never looks right, so padding on the right needs no mask.
+    Causal attention never looks right, so padding on the right needs no mask. An empty batch is
+    one row of padding that trains nothing, so that a process without rows can go through the model
+    with the others.
     """
+    if not batch:
+        batch = [Encoded([pad_id, pad_id], [False, False])]
     length = math.ceil((max(len(e.ids) for e in batch) - 1) / multiple) * multiple
     rows, where, targets = [], list[int](), list[int]()
     for row, example in enumerate(batch):
@@ -46,24 +45,15 @@ def pad(batch: list[Encoded], pad_id: int, device: str | torch.device, multiple:
             if example.trained[place]:
                 where.append(row * length + place - 1)
                 targets.append(example.ids[place])
-    return Padded(*(torch.tensor(x, device=device) for x in (rows, where, targets)))
+    made = (torch.tensor(x, device=device, dtype=torch.long) for x in (rows, where, targets))
+    return Padded(*made)
 
 
 def completion_loss(model: PreTrainedModel, batch: Padded) -> Tensor:
     """The summed negative log-likelihood of the trained tokens, in nats, fp32.
 
-    Logits are computed at trained positions only, `CHUNK` at a time; more than one chunk is
-    recomputed in the backward pass rather than kept.
+    Logits exist at trained positions only, a chunk at a time (`logprobs.completion_logprobs`).
     """
-    hidden = model.get_decoder()(input_ids=batch.ids, use_cache=False).last_hidden_state
-    hidden = hidden.reshape(-1, hidden.shape[-1])[batch.where]
-    head = model.get_output_embeddings()
+    from reasonbench.trainers.logprobs import completion_logprobs  # which takes what is made here
 
-    def chunk_loss(states: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(head(states).float(), targets, reduction="sum")
-
-    if len(hidden) <= CHUNK:
-        return chunk_loss(hidden, batch.targets)
-    pieces = zip(torch.split(hidden, CHUNK), torch.split(batch.targets, CHUNK), strict=True)
-    losses = [checkpoint(chunk_loss, h, t, use_reentrant=False) for h, t in pieces]
-    return torch.stack(losses).sum()
+    return -completion_logprobs(model, batch).logprobs.sum()

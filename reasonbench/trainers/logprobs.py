@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from reasonbench.trainers.completion_loss import Padded
+from reasonbench.trainers.parallel import whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -54,7 +55,8 @@ def completion_logprobs(
     finish = _logit_change(model)
     head = model.get_output_embeddings()
     if type(head) is nn.Linear and head.bias is None and finish is None:
-        return linear_logprobs(hidden, head.weight, padded.targets, temperature, entropy)
+        weight = whole(head.weight, hidden.dtype)
+        return linear_logprobs(hidden, weight, padded.targets, temperature, entropy)
 
     def logits(states: Tensor) -> Tensor:
         raw = head(states).float()

@@ -1,17 +1,21 @@
 """Optimizers over fp32 master weights of a model that computes in another precision.
 
 Small updates vanish when they are added to bf16 weights: the optimizer works on fp32 copies, which
-are cast to the model after each step. A model in fp32 is its own master.
+are cast to the model after each step. A model in fp32 is its own master. Of a sharded model each
+process updates its part; the state that is saved is whole, whatever the number of processes.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from reasonbench.trainers.config import OptimizerConfig
+from reasonbench.trainers.parallel import collected, placed, whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -70,13 +74,20 @@ class MasterOptimizer:
             self.optimizers.append(torch.optim.AdamW(groups, lr=config.adamw_lr, betas=betas))
 
     def step(self, scale: float) -> float:
-        """One update at `scale` times the peak rates; returns the gradient norm before clipping."""
+        """One update at `scale` times the peak rates; returns the gradient norm before clipping.
+
+        Where the norm is not finite nothing is updated: the weights stay what they were.
+        """
         for weight, master in zip(self.weights, self.masters, strict=True):
             if weight is not master and weight.grad is not None:
                 master.grad = weight.grad.float()
                 weight.grad = None
         grads = [m.grad for m in self.masters if m.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(grads))
+        norm = float(whole(torch.nn.utils.get_total_norm(grads)))
+        if not math.isfinite(norm):
+            for optimizer in self.optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            return norm
         if norm > self.config.clip:
             torch._foreach_mul_(grads, self.config.clip / norm)
         for optimizer in self.optimizers:
@@ -89,17 +100,37 @@ class MasterOptimizer:
         return norm
 
     def state(self) -> dict[str, Any]:
-        """Masters by name and the state of every optimizer."""
-        masters = {n: m.detach() for n, m in zip(self.names, self.masters, strict=True)}
-        return {"masters": masters, "optimizers": [o.state_dict() for o in self.optimizers]}
+        """Masters by name and the state of every optimizer, all whole.
+
+        Every process has to call it; of a sharded model only the main one gets the numbers.
+        """
+        masters = {n: collected(m) for n, m in zip(self.names, self.masters, strict=True)}
+        optimizers = []
+        for optimizer in self.optimizers:
+            state = optimizer.state_dict()
+            # the entries are those that the optimizer works with: they are copied, not changed
+            held = {
+                index: {k: collected(v) if isinstance(v, Tensor) else v for k, v in entry.items()}
+                for index, entry in state["state"].items()
+            }
+            optimizers.append({**state, "state": held})
+        return {"masters": masters, "optimizers": optimizers}
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes back what `state` gave; the model's weights are set from the masters."""
         with torch.no_grad():
             for name, master in zip(self.names, self.masters, strict=True):
-                master.copy_(state["masters"][name])
+                master.copy_(placed(state["masters"][name], master))
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+            parameters = list(_parameters(optimizer))
+            held = {
+                index: {
+                    key: placed(value, parameters[index]) if isinstance(value, Tensor) else value
+                    for key, value in entry.items()
+                }
+                for index, entry in saved["state"].items()
+            }
+            optimizer.load_state_dict({**saved, "state": held})
         self._cast()
 
     def _cast(self) -> None:
@@ -107,3 +138,9 @@ class MasterOptimizer:
             for weight, master in zip(self.weights, self.masters, strict=True):
                 if weight is not master:
                     weight.copy_(master)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[Tensor]:
+    """In the order in which `state_dict` numbers them."""
+    for group in optimizer.param_groups:
+        yield from group["params"]

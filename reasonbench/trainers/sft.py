@@ -1,66 +1,53 @@
 """Supervised fine-tuning of a causal language model, on the answers only.
 
-Left out on purpose: packing of several examples into one row (on CPU nine times slower than
-sorting by length), loss on prompts, and parallelism over devices.
+Under `torchrun` the model is sharded over processes (`parallel`), and the batches of an update are
+dealt out to them: loss and weights do not depend on their number. Left out on purpose: packing of
+several examples into one row (on CPU nine times slower than sorting by length) and loss on prompts.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import logging
+import math
 import random
-import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from reasonbench.errors import UsageError
-from reasonbench.trainers import checkpoint
-from reasonbench.trainers.attention import MULTIPLE, use_short_attention
+from reasonbench.trainers import checkpoint, parallel, ranks
 from reasonbench.trainers.batching import Batch, BatchPlan
 from reasonbench.trainers.checkpoint import Progress
 from reasonbench.trainers.completion_loss import Padded, completion_loss, pad
 from reasonbench.trainers.config import SftConfig
 from reasonbench.trainers.data import Encoder, Record, read_jsonl
+from reasonbench.trainers.loggers import Loggers, open_loggers
+from reasonbench.trainers.lora import add_adapters
 from reasonbench.trainers.masters import MasterOptimizer
 from reasonbench.trainers.schedule import rate
-from reasonbench.trainers.start import load_model, load_tokenizer, save_model
+from reasonbench.trainers.sft_log import (
+    LogRow,
+    Meter,
+    metrics,
+    read_log,
+    training_cost,
+    write_log,
+)
+from reasonbench.trainers.start import load_model, load_tokenizer, ready, save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["LogRow", "TrainingDiverged", "epochs", "records_of", "train"]
 
 log = logging.getLogger(__name__)
 
 
 class TrainingDiverged(RuntimeError):  # noqa: N818 - it names what happened
     """The loss or the gradient is no longer a number."""
-
-
-@dataclass(frozen=True)
-class LogRow:
-    """The state of a run, over the updates since the row before.
-
-    Attributes:
-        step: updates done.
-        progress: share of the run that is done.
-        loss: mean negative log-likelihood of a trained token, in nats.
-        lr: learning rate of the hidden matrices at the last update.
-        grad_norm: mean gradient norm before clipping.
-        tokens_per_second: tokens read (padding not counted) a wall-clock second.
-        cpu_minutes: processor time of this process since the run (or its resumption) began.
-    """
-
-    step: int
-    progress: float
-    loss: float
-    lr: float
-    grad_norm: float
-    tokens_per_second: float
-    cpu_minutes: float
 
 
 def records_of(config: SftConfig) -> Callable[[], Iterable[Record]]:
@@ -100,8 +87,24 @@ def train(
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     random.seed(config.seed)
+    with parallel.joined(config.device):
+        return _train(config, out, records, on_log, resume)
+
+
+def _train(
+    config: SftConfig,
+    out: Path,
+    records: Callable[[], Iterable[Record]] | None,
+    on_log: Callable[[LogRow], None],
+    resume: bool,
+) -> Path:
     tokenizer = load_tokenizer(config)
     model = load_model(config, tokenizer)
+    adapters = None
+    if config.lora is not None:
+        if config.model is None:
+            raise UsageError("adapters need a `model` that they stand beside, not an `init`")
+        adapters = add_adapters(model, config.lora, getattr(torch, config.dtype))
     out.mkdir(parents=True, exist_ok=True)
     opener = records or records_of(config)
     # the built-in text has no end, and is drawn at random already
@@ -115,12 +118,17 @@ def train(
 
     run = _Run(config, out, model, tokenizer, stream, total, on_log)
     if resume:
-        run.progress = checkpoint.load(out, config, run.optimizer)
+        run.resume()
+    elif parallel.rank():
+        torch.manual_seed(config.seed + 1_000_003 * parallel.rank())  # dropout of its own
     run.loop()
-    save_model(model, tokenizer, out)
-    summary = {"config": config.model_dump(), "log": [asdict(row) for row in run.rows]}
-    (out / "training.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    (out / checkpoint.FILE).unlink(missing_ok=True)
+    if adapters is not None:
+        adapters.save(tokenizer, out)
+    else:
+        save_model(model, tokenizer, out, getattr(torch, config.dtype))
+    if parallel.is_main():
+        write_log(out, config, run.rows)
+        (out / checkpoint.FILE).unlink(missing_ok=True)
     return out
 
 
@@ -138,7 +146,8 @@ class _Run:
         on_log: Callable[[LogRow], None],
     ) -> None:
         self.config, self.out, self.model, self.on_log = config, out, model, on_log
-        self.multiple = MULTIPLE if use_short_attention(model) else 1
+        self.cost = training_cost(model)
+        self.multiple = ready(model, config)
         self.optimizer = MasterOptimizer(model, config.optimizer)
         self.progress = Progress()
         self.rows: list[LogRow] = []
@@ -154,11 +163,30 @@ class _Run:
             multiple=self.multiple,
         )
 
+    def resume(self) -> None:
+        """Goes to where the checkpoint in the folder stands.
+
+        Raises:
+            UsageError: there is none, or it is of a run with other settings.
+        """
+        self.progress = checkpoint.load(self.out, self.config, self.optimizer)
+        self.rows = read_log(self.out, self.progress.step)
+
     def loop(self) -> None:
         """Trains to the end of the data."""
+        loggers = Loggers()
+        if parallel.is_main() and self.config.log:
+            after = self.progress.step or None
+            loggers = open_loggers(self.config.log, self.out, self.config.model_dump(), after=after)
+        try:
+            self._loop(loggers)
+        finally:
+            loggers.close()
+
+    def _loop(self, loggers: Loggers) -> None:
         config = self.config
         divisor = self.plan.tokens_per_batch() * config.accumulate
-        window = _Window()
+        meter = Meter(self.progress.sums, self.cost)
         self.model.train()
         group: list[Batch] = []
         for batch, position in self.plan.batches(self.progress.position):
@@ -167,7 +195,7 @@ class _Run:
             if len(group) < config.accumulate and not last:
                 continue
             scale = self._rate()
-            window.add(*self._update(group, divisor, scale), group)
+            meter.add(*self._update(group, divisor, scale), group)
             self.progress.step += 1
             self.progress.examples += sum(len(b) for b in group)
             self.progress.position = position
@@ -175,11 +203,15 @@ class _Run:
                 self.progress.examples = min(position.pools * config.pool, self.total)
             group = []
             if self.progress.step % config.log_every == 0 or last:
-                row = window.row(self.progress.step, self._share(), config.optimizer.lr * scale)
+                row = meter.row(self.progress.step, self._share(), config.optimizer.lr * scale)
                 self.rows.append(row)
-                self.on_log(row)
-                window.clear()
+                if parallel.is_main():
+                    loggers.log(row.step, metrics(row))
+                    self.on_log(row)
             if config.checkpoint_every and self.progress.step % config.checkpoint_every == 0:
+                meter.tick()
+                if parallel.is_main():
+                    write_log(self.out, config, self.rows)
                 checkpoint.save(self.out, config, self.optimizer, self.progress)
 
     def _share(self) -> float:
@@ -195,53 +227,27 @@ class _Run:
         return rate(share, s.warmup, s.decay, s.decay_from, s.floor)
 
     def _update(self, group: list[Batch], divisor: float, scale: float) -> tuple[float, float]:
-        """One update from the batches of a group; (summed loss, gradient norm)."""
-        total = 0.0
-        for batch in group:
+        """One update from the batches of a group; (summed loss, gradient norm), of all processes.
+
+        Raises:
+            TrainingDiverged: one of the two is no finite number; the weights are as before.
+        """
+        mine = 0.0
+        for batch in parallel.deal(group, ranks.world_size(), parallel.rank()):
             loss = completion_loss(self.model, self._pad(batch))
             torch.autograd.backward(loss / divisor)
-            total += loss.item()
-        if total != total or total in (float("inf"), float("-inf")):
-            raise TrainingDiverged(
-                f"the loss is {total} at update {self.progress.step + 1}: lower the learning "
-                "rate, or resume from the last checkpoint with other data"
-            )
+            mine += loss.item()
+        total = ranks.total(torch.tensor(mine, dtype=torch.float64)).item()
+        if not math.isfinite(total):
+            raise TrainingDiverged(f"the loss is {total} at update {self._next}")
         norm = self.optimizer.step(scale)
-        if norm != norm:
-            raise TrainingDiverged(f"the gradient is NaN at update {self.progress.step + 1}")
+        if not math.isfinite(norm):
+            raise TrainingDiverged(f"the norm of the gradient is {norm} at update {self._next}")
         return total, norm
 
-
-class _Window:
-    """Sums between two log rows."""
-
-    def __init__(self) -> None:
-        self.cpu_start = time.process_time()
-        self.clear()
-
-    def clear(self) -> None:
-        self.loss = self.norm = 0.0
-        self.trained = self.tokens = self.steps = 0
-        self.start = time.perf_counter()
-
-    def add(self, loss: float, norm: float, group: list[Batch]) -> None:
-        self.loss += loss
-        self.norm += norm
-        self.steps += 1
-        for example in itertools.chain.from_iterable(group):
-            self.trained += sum(example.trained)
-            self.tokens += len(example.ids)
-
-    def row(self, step: int, progress: float, lr: float) -> LogRow:
-        return LogRow(
-            step=step,
-            progress=progress,
-            loss=self.loss / max(1, self.trained),
-            lr=lr,
-            grad_norm=self.norm / max(1, self.steps),
-            tokens_per_second=self.tokens / (time.perf_counter() - self.start),
-            cpu_minutes=(time.process_time() - self.cpu_start) / 60,
-        )
+    @property
+    def _next(self) -> int:
+        return self.progress.step + 1
 
 
 def epochs(records: Callable[[], Iterable[Record]], shuffle: bool, seed: int) -> Iterator[Record]:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from reasonbench.errors import UsageError
+from reasonbench.trainers import parallel, ranks
+from reasonbench.trainers.attention import MULTIPLE, use_short_attention
 from reasonbench.trainers.config import SftConfig
+from reasonbench.trainers.recompute import recompute_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -32,6 +35,8 @@ def load_tokenizer(config: SftConfig) -> PreTrainedTokenizerBase:
 def load_model(config: SftConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """The model to train, in the precision it computes in, on its device.
 
+    With several processes it stays in fp32 on the CPU until `ready` shards it.
+
     Raises:
         UsageError: not exactly one of `model` and `init`, CUDA asked for where there is none, or a
             model that changes its logits after the head (the loss would be another).
@@ -40,11 +45,7 @@ def load_model(config: SftConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrai
 
     if (config.model is None) == (config.init is None):
         raise UsageError("give a `model` to start from or an `init` configuration, one of the two")
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("there is no CUDA device: set device to cpu")
+    device = chosen_device(config.device)
     if config.init is not None:
         settings = {"vocab_size": len(tokenizer), **config.init}
         ends = {
@@ -63,14 +64,71 @@ def load_model(config: SftConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrai
     for name in ("final_logit_softcapping", "logits_scaling", "logit_scale"):
         if (getattr(model.config, name, None) or 1.0) != 1.0:
             raise UsageError(f"models with {name} cannot be trained yet: the loss leaves it out")
+    if ranks.world_size() > 1:
+        return model
     return model.to(device=device, dtype=getattr(torch, config.dtype))
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
-    """Writes a folder that `from_pretrained` and `vllm serve` take; replaces one file at a time."""
+def ready(model: PreTrainedModel, config: SftConfig) -> int:
+    """Prepares a loaded model for training: attention, activation checkpointing, shards.
+
+    Adapters come before it, the optimizer after.
+
+    Args:
+        model: as `load_model` gives it.
+        config: its `device`, `dtype` and `recompute` are looked at.
+
+    Returns:
+        What the padded length of a batch is best rounded up to.
+    """
+    device = chosen_device(config.device)
+    short = device == "cpu" and use_short_attention(model)
+    if config.recompute:
+        recompute_layers(model)
+    parallel.shard(model, device, getattr(torch, config.dtype))
+    return MULTIPLE if short else 1
+
+
+def chosen_device(device: str) -> str:
+    """The device of this process by the name that a configuration gives ("auto", "cpu", "cuda").
+
+    Raises:
+        UsageError: CUDA is asked for where there is none.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError("there is no CUDA device: set device to cpu")
+    if device == "cuda" and ranks.world_size() > 1:
+        return f"cuda:{torch.cuda.current_device()}"
+    return device
+
+
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    out: Path,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Writes a folder that `from_pretrained` and `vllm serve` take; replaces one file at a time.
+
+    Every process of a run has to call it; the main one writes.
+
+    Args:
+        dtype: of the weights that are written, where the model is sharded: its shards are fp32.
+    """
+    plain = parallel.assembled(model, dtype or model.dtype)
+    if plain is None:
+        return
     draft = out / "writing"
-    model.save_pretrained(draft)
+    shutil.rmtree(draft, ignore_errors=True)
+    plain.save_pretrained(draft)
     tokenizer.save_pretrained(draft)
+    move_files(draft, out)
+
+
+def move_files(draft: Path, out: Path) -> None:
+    """Moves the files of a folder into another, and removes it; each replaces its like whole."""
     for file in sorted(draft.iterdir()):
         file.replace(out / file.name)
     shutil.rmtree(draft)
