@@ -83,8 +83,8 @@ async def import_sheet(
         drop_missing: drop rows that the sheet does not name.
 
     Raises:
-        UsageError: the sheet is broken or names a row that the distillation does not have; nothing
-            has been written then.
+        UsageError: the sheet is broken, names a row that the distillation does not have, or
+            changes general data; nothing has been written then.
     """
     edits = read_sheet(path)
     config = parse(read(out / CONFIG))
@@ -107,6 +107,11 @@ def _changed(out: Path, path: Path, edits: Mapping[str, Edit]) -> dict[str, Row]
     for row in _all(out):
         edit = unknown.pop(str(row.get("id")), None)
         if edit is not None and edit.response and edit.response != response_of(row).strip():
+            if row.get("source", {}).get("kind") == "mix":
+                raise UsageError(
+                    f"{path}, line {edit.line}: {row['id']} is general data, which cannot be "
+                    "graded: leave it as it is, or empty it."
+                )
             changed[row["id"]] = row
     if unknown:
         name, edit = next(iter(unknown.items()))

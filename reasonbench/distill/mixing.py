@@ -93,7 +93,10 @@ def take(mixes: Sequence[Mix], distilled: int, seed: int) -> tuple[Taken, ...]:
 
 
 def rows_of(taken: Taken) -> Iterator[dict[str, Any]]:
-    """The chosen rows as they stand, with an id and where they came from."""
+    """The chosen rows with where they came from, and an id where they have none.
+
+    A `source` that a row has already (many data sets name one) stands inside as `own`.
+    """
     chosen = iter(taken.chosen)
     wanted = next(chosen, None)
     for number, row in enumerate(read_jsonl(taken.mix.path)):
@@ -101,8 +104,9 @@ def rows_of(taken: Taken) -> Iterator[dict[str, Any]]:
             return
         if number == wanted:
             name = taken.mix.path.name
-            named = {"id": f"mix/{name}/{number}", "source": {"kind": "mix", "file": name}}
-            yield {**named, **row}
+            own = {"own": row["source"]} if "source" in row else {}
+            source = {"kind": "mix", "file": name, **own}
+            yield {"id": f"mix/{name}/{number}", **row, "source": source}
             wanted = next(chosen, None)
 
 

@@ -47,6 +47,13 @@ def test_what_comes_back_unchanged_is_the_dataset(out: Path, name: str, tmp_path
     assert rows(out / "edited.jsonl") == rows(out / "data.jsonl")
 
 
+def test_general_data_is_not_edited(out: Path, tmp_path: Path) -> None:
+    (name,) = (row["id"] for row in rows(out / "data.jsonl") if row["source"]["kind"] == "mix")
+    sheet = write_rows(tmp_path / "sheet.jsonl", [{"id": name, "response": "Hello"}])
+    with pytest.raises(UsageError, match=r"line 1: mix/general\.jsonl/\d is general data"):
+        imported(out, sheet)
+
+
 def test_an_edit_is_graded_again(out: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.md"
     export_sheet(out, sheet)

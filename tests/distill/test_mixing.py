@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasonbench.distill.mixing import Mix, checked, parse_mix, parse_mixes, rows_of, spread, take
+from reasonbench.distill.sheet import write_sheet
 from reasonbench.errors import UsageError
 from tests.recorded_files import write_rows
 
@@ -36,6 +37,17 @@ def test_a_row_keeps_its_own_id_and_gets_one_where_it_has_none(tmp_path: Path) -
     path = write_rows(tmp_path / "g.jsonl", [GENERAL, {**GENERAL, "id": "mine"}])
     (taken,) = take((Mix(path, 0.5),), 2, seed=0)
     assert [row["id"] for row in rows_of(taken)] == ["mix/g.jsonl/0", "mine"]
+
+
+@pytest.mark.parametrize("own", ["openhermes", {"kind": "sampled", "run": "run"}])
+def test_a_source_of_its_own_does_not_hide_that_a_row_is_mixed_in(
+    own: object, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "g.jsonl", [{**GENERAL, "source": own}])
+    (taken,) = take((Mix(path, 0.5),), 1, seed=0)
+    (row,) = rows_of(taken)
+    assert row["source"] == {"kind": "mix", "file": "g.jsonl", "own": own}
+    assert write_sheet([row], tmp_path / "sheet.jsonl") == 0
 
 
 @pytest.mark.parametrize("spec", ["general.jsonl", "general.jsonl:2", "general.jsonl:x", ":0.5"])
