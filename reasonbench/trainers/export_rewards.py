@@ -96,7 +96,7 @@ def reward_funcs(
     `target`, graded as maths, and the question is the prompt's last user turn.
 
     Args:
-        rules: as `reasonbench train grpo --reward` reads them.
+        rules: as `reasonbench train grpo --rule` reads them.
         thinking_open: the chat template ends the prompt inside `<think>`; seen without this in
             prompts that are text.
         max_tokens: TRL's `max_completion_length`: a completion of this many tokens counts as
