@@ -417,7 +417,7 @@ def main() -> None:
     parser.add_argument("--natural", action="store_true", help="the policy's own steps")
     parser.add_argument("--median", type=float, default=17.0, help="tokens of a step")
     parser.add_argument("--spread", type=float, default=1.0, help="of their logarithm")
-    parser.add_argument("--steps", type=int, nargs=2, default=(4, 12), help="of a path")
+    parser.add_argument("--steps", type=int, nargs=2, default=(5, 17), help="of a path")
     parser.add_argument("--simulate", action="store_true")
     args = parser.parse_args()
     if args.simulate:
