@@ -44,7 +44,16 @@ SHAPES: dict[str, dict[str, Any]] = {
     | {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32, "vocab_size": 2048},
 }
 
-PEAKS = {"A100": 312, "H100": 989, "H200": 989, "B200": 2250, "L40S": 362, "L4": 121, "4090": 165}
+PEAKS = {
+    "A100": 312,
+    "H100": 989,
+    "H200": 989,
+    "B200": 2250,
+    "L40S": 362,
+    "L40": 181,
+    "L4": 121,
+    "4090": 165,
+}
 """TFLOPS of dense bf16 by the makers' data sheets (SXM where there are several)."""
 
 

@@ -15,8 +15,9 @@ session, each contender in a process of its own that is warm before the first ro
 
 TRL's settings are the quickest of those that `--sweep` tries, which are bf16 weights without fp32
 masters; reasonbench keeps fp32 masters. Processor seconds hold on a busy machine as well, if
-OMP_NUM_THREADS is 1 (threads that wait for each other spin). The parts say where a step's time goes; forward passes
-count as log-probs in GRPO, and "reward" is what judging takes after the last completion.
+OMP_NUM_THREADS is 1 (threads that wait for each other spin). The parts say where a step's time
+goes; forward passes count as log-probs in GRPO, and "reward" is what judging takes after the last
+completion.
 """
 
 from __future__ import annotations
