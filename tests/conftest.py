@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# the default deadline of 200 ms fails on a machine that is busy
+settings.register_profile("reasonbench", deadline=None)
+settings.load_profile("reasonbench")
 
 ROOT = Path(__file__).resolve().parent.parent
 
