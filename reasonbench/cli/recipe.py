@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from reasonbench.trainers.rl_watch import Watcher
     from reasonbench.trainers.sft import LogRow
 
+_COLUMNS = ("stage", "evaluation", "% [95 %]", "length", "sampled", "trained", "seconds")
+
 
 @click.command(name="recipe")
 @click.argument("name", required=False)
@@ -137,17 +139,18 @@ def _dry_run(recipe: Recipe, out: Path) -> None:
 
 
 def _table(console: Console, done: Chained) -> None:
+    """The summary, narrower than recipe.md: kinds are left out, intervals stand by accuracies."""
     from rich.table import Table
 
     from reasonbench.cli.terminal import visible
-    from reasonbench.recipes.record import COLUMNS, cells
+    from reasonbench.recipes.record import cells
 
     table = Table(box=None, pad_edge=False)
-    for index, column in enumerate(COLUMNS):
-        table.add_column(column, justify="left" if index < 3 else "right", no_wrap=index < 2)
+    for index, column in enumerate(_COLUMNS):
+        table.add_column(column, justify="left" if index < 2 else "right", no_wrap=index != 1)
     for record in done.records:
-        for line in cells(record):
-            table.add_row(*map(visible, line))
+        for name, _, evaluation, accuracy, interval, *rest in cells(record):
+            table.add_row(*map(visible, (name, evaluation, f"{accuracy} {interval}", *rest)))
     console.print(table)
     console.print(f"\nwritten to {done.folder}", soft_wrap=True)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
+from reasonbench.errors import UsageError
 from reasonbench.recipes import measured
 
 if TYPE_CHECKING:
@@ -107,7 +108,6 @@ def parse_eval(settings: Settings, machine: Mapping[str, Any]) -> Any:
     """An evaluation of one model."""
     from reasonbench import benchmarks, strategies
     from reasonbench.config import make
-    from reasonbench.errors import UsageError
 
     config = make(_asked(settings, machine))
     if len(config.model) != 1:
@@ -175,7 +175,10 @@ def _parse_sft(settings: Settings, machine: Mapping[str, Any]) -> Any:
     values = {"checkpoint_every": 100, **_trainer(settings, machine)}
     if isinstance(values.get("model"), str):
         values["model"] = source_of(values["model"])
-    return parse_config(values)
+    config = parse_config(values)
+    if config.lora is not None and not config.lora.merge:
+        raise UsageError("later stages need a whole model: set lora.merge = true")
+    return config
 
 
 def _sft(config: Any, folder: Path, progress: Progress) -> Done:
