@@ -174,7 +174,8 @@ def assembled(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel | N
     if not any(isinstance(p, DTensor) for p in model.parameters()):
         return model if is_main() else None
     state = {name: collected(p) for name, p in model.named_parameters(remove_duplicate=False)}
-    state |= {n: b.detach().cpu() for n, b in model.named_buffers() if n in model.state_dict()}
+    stored = model.state_dict().keys()
+    state |= {name: b.detach().cpu() for name, b in model.named_buffers() if name in stored}
     if not is_main():
         return None
     plain = _plain_class(model)
@@ -194,6 +195,17 @@ def everywhere(value: T) -> list[T]:
     found: list[Any] = [None] * world_size()
     dist.all_gather_object(found, value)
     return found
+
+
+def from_main(value: T) -> T:
+    """The main process's value, in every process: roll-outs of its engine, a decision to stop.
+
+    Every process has to call it; what the others give is dropped.
+    """
+    held = [value]
+    if world_size() > 1:
+        dist.broadcast_object_list(held, src=0)
+    return held[0]
 
 
 def deal(group: Sequence[Sequence[T]], world: int, rank: int) -> list[list[T]]:

@@ -63,6 +63,23 @@ def test_quiet_prints_nothing_and_settings_override(tmp_path: Path) -> None:
     assert config["examples"] == 32
 
 
+def test_the_options_are_settings(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    given = ("--recipe", str(recipe(tmp_path)), "--data", str(data(tmp_path)), "--out", str(out))
+    done = run(*given, "--save-every", "7", "--set", "examples=32", "--quiet")
+    assert done.exit_code == 0
+    config = json.loads((out / "training.json").read_text())["config"]
+    assert config["checkpoint_every"] == 7
+    with pytest.raises(UsageError, match="unknown logger"):
+        run(*given[:4], "--out", str(tmp_path / "other"), "--log", "nowhere")
+
+
+def test_an_adapter_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"precious")
+    with pytest.raises(UsageError, match="already holds a model"):
+        run("--recipe", "builtin", "--out", str(tmp_path))
+
+
 def test_a_model_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"precious")
     with pytest.raises(UsageError, match="already holds a model"):
@@ -80,6 +97,8 @@ def test_a_model_that_exists_is_not_overwritten(tmp_path: Path) -> None:
         (("--recipe", "builtin", "--set", "examples"), "KEY=VALUE"),
         (("--recipe", "builtin", "--set", "pool=0"), "training setting pool"),
         (("--recipe", "builtin", "--resume"), "no checkpoint to resume"),
+        (("--recipe", "builtin", "--merge"), "give --lora RANK"),
+        (("--recipe", "builtin", "--lora", "8", "--merge"), "adapters need a `model`"),
         (("--data", "nowhere.jsonl", "--model", "./nowhere"), "no model folder"),
     ],
 )

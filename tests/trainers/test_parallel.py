@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 from reasonbench.errors import UsageError
 from reasonbench.trainers import checkpoint, parallel
 from reasonbench.trainers.data import Record
+from reasonbench.trainers.lora import ADAPTER
 from reasonbench.trainers.sft import LogRow, train
 from reasonbench.trainers.sft_log import read_log
 from tests.trainers.tiny import INIT, config, records
@@ -30,6 +32,15 @@ RUNS: dict[str, dict[str, Any]] = {
     "alone": {"optimizer": ADAMW, "batch_tokens": 2, "examples": 6, "recompute": True},
     "untied": {"optimizer": ADAMW, "init": INIT | {"tie_word_embeddings": False}, "examples": 40},
 }
+if find_spec("peft"):
+    RUNS["adapters"] = {
+        "optimizer": ADAMW,
+        "init": None,
+        "tokenizer": None,
+        "model": "tied-1",
+        "lora": {"rank": 2},
+        "examples": 24,
+    }
 CUT: dict[str, Any] = {"optimizer": ADAMW, "checkpoint_every": 2, "shuffle": False}
 
 
@@ -44,6 +55,8 @@ def cut_records() -> Iterator[Record]:
 
 
 def learn(out: Path, changes: dict[str, Any], data: Any = records, resume: bool = False) -> None:
+    if "model" in changes:
+        changes = {**changes, "model": str(out.parent / changes["model"])}
     train(config(log_every=1, **changes), out, data, resume=resume)
 
 
@@ -58,6 +71,9 @@ def work(rank: int, folder: str) -> None:
     meet = f"file://{folder}/meet"
     dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=2)
     root = Path(folder)
+    assert parallel.everywhere({"rank": rank}) == [{"rank": 0}, {"rank": 1}]
+    assert parallel.from_main(["mine", "yours"][rank]) == "mine"
+    assert parallel.is_main() == (rank == 0)
     for name, changes in RUNS.items():
         learn(root / f"{name}-2", changes)
     learn(root / "from-1", CUT, resume=True)
@@ -70,7 +86,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of what one process and two have trained."""
     folder = tmp_path_factory.mktemp("parallel")
     prepare(folder)
-    mp.spawn(work, args=(str(folder),), nprocs=2)
+    mp.spawn(work, args=(str(folder),), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
     learn(folder / "from-2", CUT, resume=True)
     return folder
 
@@ -84,7 +100,8 @@ def prepare(folder: Path) -> None:
 
 
 def same(one: Path, two: Path) -> None:
-    first, second = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    name = ADAPTER if (one / ADAPTER).exists() else "model.safetensors"
+    first, second = load_file(one / name), load_file(two / name)
     assert first.keys() == second.keys()
     for name, weight in first.items():
         torch.testing.assert_close(second[name], weight, rtol=0, atol=1e-6, msg=name)
@@ -149,3 +166,4 @@ def test_one_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     value = torch.ones(2)
     assert parallel.whole(value) is value
     assert parallel.everywhere("x") == ["x"]
+    assert parallel.from_main("x") == "x"

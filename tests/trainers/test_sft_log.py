@@ -41,7 +41,7 @@ def test_other_programs_are_told_every_row(tmp_path: Path, monkeypatch: pytest.M
         def close(self) -> None:
             told[-1] = {}
 
-    monkeypatch.setitem(loggers.LOGGERS, "kept", lambda folder, config, after: Kept())  # type: ignore[arg-type]
+    monkeypatch.setitem(loggers.LOGGERS, "kept", lambda folder, config, after: Kept())
     train(config(examples=32, log_every=2, log=["kept"]), tmp_path, records)
     assert told.pop(-1) == {}
     assert {"loss", "tokens_trained", "flops", "seconds"} <= set(told[2])
@@ -81,7 +81,7 @@ def test_a_gradient_that_is_no_number_changes_no_weight() -> None:
     for bad in (float("nan"), float("inf")):
         model = Tiny()
         before = model.head.weight.detach().clone()
-        optimizer = MasterOptimizer(model, OptimizerConfig(), head=model.head)  # type: ignore[arg-type]
+        optimizer = MasterOptimizer(model, OptimizerConfig(), head=model.head)
         model.head.weight.grad = torch.full((2, 3), bad)
         assert not optimizer.step(1.0) < float("inf")
         assert torch.equal(model.head.weight, before)
