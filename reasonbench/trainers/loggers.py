@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 from reasonbench.errors import UsageError, unknown
+from reasonbench.runs.files import atomic_write
 
 PROJECT = "reasonbench"
 
@@ -55,7 +57,7 @@ def open_loggers(
         folder: of the run, which names it; TensorBoard's files go to `folder/tensorboard`.
         config: of the run, shown beside its curves.
         after: the step of the checkpoint that a resumed run goes on from: TensorBoard forgets later
-            ones; W&B and trackio keep what they were told first.
+            ones; W&B and trackio keep what they were told first. None at the beginning of a run.
 
     Raises:
         UsageError: an unknown name, or one that is not installed.
@@ -107,12 +109,27 @@ class _Hosted:
             self._module.finish()
 
 
+def run_id(folder: Path, after: int | None) -> str:
+    """Under which id the run in a folder is known to W&B, kept in the folder.
+
+    A name would not do: two folders of one name are two runs. A run that begins again from its
+    first step is another one, since W&B takes no step twice.
+
+    Args:
+        after: the step that a resumed run goes on from; None at the beginning.
+    """
+    file = folder / "wandb" / "id"
+    if after is None or not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(file, uuid4().hex)
+    return file.read_text(encoding="utf-8")
+
+
 def _wandb(folder: Path, config: Mapping[str, Any], after: int | None) -> Logger:
-    name = folder.resolve().name
-    # a resumed run goes on in its own curves
+    module = import_module("wandb")
     return _Hosted(
-        import_module("wandb"), name=name, id=name, dir=str(folder), config=dict(config),
-        resume="allow",
+        module, name=folder.resolve().name, id=run_id(folder, after), dir=str(folder),
+        config=dict(config), resume="allow",
     )  # fmt: skip
 
 

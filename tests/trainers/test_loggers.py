@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reasonbench.errors import UsageError
-from reasonbench.trainers.loggers import LOGGERS, Loggers, open_loggers
+from reasonbench.trainers.loggers import LOGGERS, Loggers, open_loggers, run_id
 
 
 def test_without_a_name_nothing_is_opened(tmp_path: Path) -> None:
@@ -80,6 +80,14 @@ def test_wandb_has_what_was_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     loggers.close()
     loggers.close()
     assert list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_only_a_resumed_run_keeps_its_id(tmp_path: Path) -> None:
+    first, second = (run_id(tmp_path / where / "dr", None) for where in ("a", "b"))
+    assert first != second, "folders of one name are two runs"
+    (tmp_path / "a").rename(tmp_path / "moved")
+    assert run_id(tmp_path / "moved" / "dr", 20) == first
+    assert run_id(tmp_path / "moved" / "dr", None) != first
 
 
 def test_trackio_has_what_was_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
