@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ def open_run(
             for name in (CONFIG, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK):
                 (folder / name).unlink(missing_ok=True)
             if made:
-                folder.rmdir()
+                with suppress(OSError):  # what others put there stays, and hides no error
+                    folder.rmdir()
         raise
 
 
