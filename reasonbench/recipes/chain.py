@@ -125,6 +125,7 @@ def run(recipe: Recipe, out: Path, watch: Watch) -> Chained:
     lock = FolderLock(out)
     try:
         _refuse_other(recipe, out)
+        _use_threads(recipe)
         atomic_write(out / CONFIG, tomli_w.dumps(_plain(recipe)))
         return _run(recipe, stages, out, watch)
     finally:
@@ -251,6 +252,19 @@ def _evaluate(
     found = replace(record, rows=done.rows, evaluation=asked, evaluation_seconds=seconds)
     records.keep(found)
     return found
+
+
+def _use_threads(recipe: Recipe) -> None:
+    """Engines in this process compute with as many threads as the trainers, from the beginning.
+
+    Trainers set the number for the whole process: what is sampled before and after one would be
+    rounded differently, and a resumed chain would begin with another number than an uninterrupted
+    one.
+    """
+    if "threads" in recipe.machine:
+        import torch
+
+        torch.set_num_threads(recipe.machine["threads"])
 
 
 def _release() -> None:
