@@ -36,7 +36,7 @@ def sft_file(
     chance = random.Random(seed)
     records = (r for r in Corpus(seed, 0) if isinstance(r.get("prompt"), list))
     found: list[tuple[int, dict[str, str]]] = []
-    for _ in range(batch * batches):
+    while len(found) < batch * batches:
         record = next(records)
         wanted = chance.randint(*lengths)
         ids: list[int] = []
@@ -46,8 +46,15 @@ def sft_file(
         asked = tokenizer.apply_chat_template(
             record["prompt"], tokenize=False, add_generation_prompt=True
         )
-        row = {"prompt": asked, "completion": tokenizer.decode(ids[:wanted])}
-        found.append((len(tokenizer.encode(asked)) + wanted, row))
+        written = tokenizer.decode(ids[:wanted])
+        whole = tokenizer.encode(asked + written, add_special_tokens=False)
+        apart = [
+            token
+            for text in (asked, written)
+            for token in tokenizer.encode(text, add_special_tokens=False)
+        ]
+        if whole == apart:  # else trainers would differ in where the completion begins
+            found.append((len(whole), {"prompt": asked, "completion": written}))
     found.sort(key=lambda each: each[0])
     cut = [found[start : start + batch] for start in range(0, len(found), batch)]
     chance.shuffle(cut)
