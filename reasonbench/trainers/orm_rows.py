@@ -56,8 +56,8 @@ from reasonbench.trainers.preference_rows import (
 from reasonbench.trainers.reward_config import OrmConfig
 from reasonbench.trainers.reward_metrics import auc
 from reasonbench.trainers.reward_model import load_backbone
-from reasonbench.trainers.reward_training import _source
 from reasonbench.trainers.sft import LogRow
+from reasonbench.trainers.source import source_of
 from reasonbench.trainers.start import save_model
 from reasonbench.trainers.text_values import score_forward
 
@@ -104,7 +104,7 @@ def train(
         raise UsageError("there is no CUDA device: set device to cpu")
     _refuse(config)
     out.mkdir(parents=True, exist_ok=True)
-    source = _source(config.model)
+    source = source_of(config.model)
     tokenizer = AutoTokenizer.from_pretrained(source)
     path = Path(config.data) if config.data else out / PAIRS
     if config.runs and not (resume and path.is_file()):

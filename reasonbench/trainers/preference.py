@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from reasonbench.builtin import model_path
 from reasonbench.errors import UsageError
 from reasonbench.runs.files import atomic_write
 from reasonbench.trainers import checkpoint
@@ -37,6 +36,7 @@ from reasonbench.trainers.preference_rows import (
     make_groups,
     with_mismatched,
 )
+from reasonbench.trainers.source import source_of
 from reasonbench.trainers.start import load_model, load_tokenizer, save_model
 from reasonbench.trainers.text_values import REFERENCE, logprob_forward, reference_values
 
@@ -178,15 +178,11 @@ def _with_reference(
 
 def _identity(model: str) -> str:
     """A model's name, and of a folder which weights it holds: another model may take its place."""
-    files = sorted(Path(_source(model)).glob("*.safetensors"))
+    files = sorted(Path(source_of(model)).glob("*.safetensors"))
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return f"{model} {stats}"
 
 
-def _source(model: str) -> str:
-    return str(model_path()) if model == "builtin" else model
-
-
 def _start(config: PreferenceConfig, model: str) -> SftConfig:
     """Which model, in which precision, where."""
-    return SftConfig(model=_source(model), dtype=config.dtype, device=config.device)
+    return SftConfig(model=source_of(model), dtype=config.dtype, device=config.device)

@@ -1,7 +1,7 @@
 """Process reward models: a score at the end of every step (Lightman et al. 2023).
 
-Trained by the binary cross-entropy of step labels, which roll-outs made (Math-Shepherd; Wang et
-al. 2024, section 3.4). Left out on purpose: labels written by people.
+Trained by the binary cross-entropy of step labels: made by roll-outs (Math-Shepherd; Wang et al.
+2024, section 3.4; OmegaPRM; Luo et al. 2024), or given, as people's are (`step_rows`).
 """
 
 from __future__ import annotations

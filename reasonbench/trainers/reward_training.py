@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from reasonbench.builtin import model_path
 from reasonbench.errors import UsageError
 from reasonbench.trainers import checkpoint
 from reasonbench.trainers.attention import MULTIPLE
@@ -28,6 +27,7 @@ from reasonbench.trainers.reward_model import Kind, load_backbone, row_scores, u
 from reasonbench.trainers.reward_rows import Row, RowBatch, pad_rows
 from reasonbench.trainers.schedule import rate
 from reasonbench.trainers.sft import LogRow, TrainingDiverged
+from reasonbench.trainers.source import source_of
 from reasonbench.trainers.start import save_model
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Learner:
         random.seed(config.seed)
         if config.device.startswith("cuda") and not torch.cuda.is_available():
             raise UsageError("there is no CUDA device: set device to cpu")
-        source = _source(config.model)
+        source = source_of(config.model)
         self.config, self.kind, self.loss = config, kind, loss
         self.tokenizer = AutoTokenizer.from_pretrained(source)
         if self.tokenizer.chat_template is None:
@@ -90,7 +90,7 @@ class Learner:
             self._take(type(self.model).from_pretrained(kept, dtype=torch.float32))
             return
         policy = AutoModelForCausalLM.from_pretrained(
-            _source(self.config.model), dtype=torch.float32
+            source_of(self.config.model), dtype=torch.float32
         )
         use_tree_attention(policy)
         made = [
@@ -188,13 +188,6 @@ class Learner:
             "auc": auc(scores, truth),
             "steps": float(len(truth)),
         }
-
-
-def _source(name: str) -> str | Path:
-    """Where the model to start from lies; `builtin` is the policy, `builtin-prm` beside it."""
-    if name == "builtin":
-        return model_path()
-    return model_path(name.removeprefix("builtin-")) if name.startswith("builtin-") else name
 
 
 def run(
