@@ -8,6 +8,7 @@ models, `records/` with what is known of finished stages, `recipe.toml` with the
 from __future__ import annotations
 
 import gc
+import math
 import shutil
 import sys
 from collections.abc import Mapping
@@ -220,7 +221,7 @@ def _made(
         round(clock.seconds, 1),
         done.generated,
         done.trained,
-        done.figures,
+        {name: value for name, value in done.figures.items() if math.isfinite(value)},
         done.rows,
     )
     records.keep(record)

@@ -92,7 +92,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 def loop(**changes: Any) -> dict[str, Any]:
     """Distil, train, learn by rules and a reward model, label, judge: as small as it goes."""
     grpo = {
-        "preset": "dr-grpo", "steps": 2, "problems": 2, "group": 2, "batch_tokens": 1024,
+        "preset": "dr-grpo", "steps": 2, "problems": 6, "group": 2, "batch_tokens": 1024,
         "save_every": 1, "optimizer": {"lr": 1e-4, "adamw_lr": 1e-4},
     }  # fmt: skip
     stages = [
@@ -118,8 +118,8 @@ def loop(**changes: Any) -> dict[str, Any]:
             "name": "rl", "kind": "grpo", "model": "@sft", "data": ["@prompts"],
             "rules": ["accuracy:1"], "reward": "builtin-orm", **grpo, "max_tokens": 24,
         },
-        {"name": "labels", "kind": "labels", "policy": "@sft", "problems": 3, "solutions": 1,
-         "n": 1, "max_tokens": 96},
+        {"name": "labels", "kind": "labels", "policy": "@sft", "problems": 3, "solutions": 2,
+         "n": 1},
         {"name": "prm", "kind": "prm", "model": "@base", "data": "@labels", "holdout": 1},
         {"name": "judged", "kind": "eval", "model": "@rl", "benchmark": "builtin-arithmetic",
          "limit": 2, "strategy": ["cot@2", "wbon@2"], "reward": "@prm"},
