@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -136,7 +136,8 @@ def read_training(folder: Path, name: str, *, gpu_price: float | None = None) ->
         with RunStore.open(folder) as store:
             steps = tuple(Step(s.step, s.weight_version, s.metrics) for s in store.training())
             price = gpu_price if gpu_price is not None else store.config.get("gpu_price")
-        found = Training(name, steps, tuple(_evaluations(folder)), price)
+            made = {(e.weight_version, e.step) for e in store.evaluations() if e.complete}
+        found = Training(name, steps, tuple(_evaluations(folder, made)), price)
     elif not is_training(folder):
         raise UsageError(f"{folder} holds no training run (no run.db and no {LOG}).")
     if not found.steps and (folder / LOG).is_file():
@@ -165,10 +166,20 @@ def has_steps(folder: Path) -> bool:
         return store.last_step() is not None or bool(store.evaluations())
 
 
-def _evaluations(folder: Path) -> Iterator[Evaluated]:
+def _evaluations(folder: Path, made: Set[tuple[int, int]]) -> Iterator[Evaluated]:
+    """The headline rows of finished evaluations.
+
+    Args:
+        made: weight version and step of those that the store has. The table of a run that went
+            back to a checkpoint has later ones too, until the next is written.
+    """
     if not (folder / RESULTS).is_file():
         return
-    rows = [r for r in read_results(folder)["rows"] if r.get("step") is not None and is_headline(r)]
+    rows = [
+        row
+        for row in read_results(folder)["rows"]
+        if is_headline(row) and (row["weight_version"], row.get("step")) in made
+    ]
     for row in sorted(rows, key=lambda row: int(row["step"])):
         if row["accuracy"] is None:
             continue

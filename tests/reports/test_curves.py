@@ -98,6 +98,15 @@ def test_evaluations_are_the_headline_rows(run: Path) -> None:
     ]
 
 
+def test_evaluations_that_a_resumed_run_forgot_are_not_drawn(run: Path) -> None:
+    with RunStore.open(run, writable=True) as store:
+        store.rewind(15, 1)
+        store.flush()
+    training = read_training(run, "run")
+    assert {e.step for e in training.evaluations} == {0, 10}
+    assert training.steps[-1].step == 15
+
+
 def test_data_has_every_metric_and_evaluation_as_json(run: Path) -> None:
     data = json.loads(json.dumps(as_data([read_training(run, "run")]), allow_nan=False))
     assert len(data["steps"]) == 30
