@@ -12,12 +12,12 @@ A trained part ends with the end-of-sequence token.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reasonbench.errors import UsageError
+from reasonbench.runs.rows import read_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -113,21 +113,13 @@ class Encoder:
 
 
 def read_jsonl(path: Path) -> Iterator[Record]:
-    """The records of a JSONL file, blank lines left out.
+    """The records of a file, blank lines left out: JSONL, a JSON array, or gzip of either.
 
     Raises:
-        UsageError: the file is missing, or a line is not a JSON object (with its number).
+        UsageError: the file is missing, is no UTF-8 text, or a line is not a JSON object (with its
+            number).
     """
     if not path.is_file():
         raise UsageError(f"there is no training file {path}")
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UsageError(f"{path}, line {number}: not JSON ({error.msg})") from error
-            if not isinstance(record, dict):
-                raise UsageError(f"{path}, line {number}: not a JSON object")
-            yield record
+    if path.stat().st_size:
+        yield from (row.values for row in read_rows(path))

@@ -81,6 +81,24 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
         list(read_jsonl(path))
 
 
+def test_what_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(b'{"prompt": "a", "completion": "b"}\n{"prompt": "caf\xe9"}\n')
+    with pytest.raises(UsageError, match="line 2: not UTF-8 text"):
+        list(read_jsonl(path))
+
+
+def test_a_line_separator_inside_a_text_ends_no_record(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps({"text": "a\u2028b\x85c"}, ensure_ascii=False) + "\n", "utf-8")
+    assert list(read_jsonl(path)) == [{"text": "a\u2028b\x85c"}]
+
+
+def test_a_file_without_a_byte_has_no_records(tmp_path: Path) -> None:
+    (tmp_path / "rejects.jsonl").touch()
+    assert list(read_jsonl(tmp_path / "rejects.jsonl")) == []
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(2, 60), min_size=1), st.integers(40, 200), st.sampled_from([1, 8, 32]))
 def test_batches_hold_every_example_once_within_the_budget(
