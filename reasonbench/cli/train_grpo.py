@@ -94,9 +94,15 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
     from reasonbench.trainers.config import load_recipe
 
     values = load_recipe(given["recipe"]) if given["recipe"] else {}
-    for name in ("model", "preset", "reward", "steps", "save_every", "gpu_price"):
+    for name in ("model", "preset", "steps", "save_every", "gpu_price"):
         if given[name] is not None:
             values[name] = given[name]
+    rewarding = values.get("reward")
+    if isinstance(rewarding, str):
+        rewarding = values["reward"] = {"model": rewarding}
+    if given["reward"]:
+        kept = rewarding if isinstance(rewarding, dict) else {}
+        values["reward"] = {**kept, "model": given["reward"]}
     if given["benchmark"] or given["data"]:
         values |= {"benchmark": list(given["benchmark"]), "data": list(given["data"])}
     if given["rules"]:
