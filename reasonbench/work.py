@@ -84,14 +84,17 @@ def finished(
 ) -> dict[tuple[str, str], dict[str, int]]:
     """By benchmark and pool, then by problem: a number whose bit i says that sample i is stored.
 
-    Of a search it is 1 where it ended, other than by errors.
+    Problems that are none of the tasks' are not read. Of a search it is 1 where it ended, other
+    than by errors.
     """
-    found = {}
+    found: dict[tuple[str, str], dict[str, int]] = {}
     for task in tasks:
+        ids = [problem.id for problem in task.problems]
         for pool in task.pools:
             at = (task.benchmark.name, pool.id)
             if pool.search is None:
-                found[at] = _bits(store.finished(*at, weight_version))
+                stored = store.finished(*at, weight_version, problems=ids)
+                found.setdefault(at, {}).update(_bits(stored))
             else:
                 ended = store.searches(*at, weight_version).items()
                 found[at] = {problem: 1 for problem, s in ended if not is_failed(s.state)}

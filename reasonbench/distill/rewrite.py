@@ -167,7 +167,8 @@ class Rewriter:
 
     def _missing(self, task: Task) -> Iterator[str]:
         assert self._store is not None
-        finished = self._store.finished(BENCHMARK, POOL)
+        ids = [problem.id for problem in task.problems]
+        finished = self._store.finished(BENCHMARK, POOL, problems=ids)
         for problem in task.problems:
             if any((problem.id, sample) not in finished for sample in range(self.rewrite.tries)):
                 yield problem.id

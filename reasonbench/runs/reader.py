@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +110,27 @@ class Reader(SearchReader, TrainingReader):
         )
         return [Series(*row) for row in rows]
 
-    def finished(self, benchmark: str, pool: str, weight_version: int = 0) -> set[tuple[str, int]]:
-        """(problem id, sample) of every stored completion: what need not be generated again."""
+    def finished(
+        self,
+        benchmark: str,
+        pool: str,
+        weight_version: int = 0,
+        *,
+        problems: Sequence[str] | None = None,
+    ) -> set[tuple[str, int]]:
+        """(problem id, sample) of every stored completion: what need not be generated again.
+
+        Args:
+            problems: only of these, by their ids; the rest of the series is not read.
+        """
+        values, among = list[Any]((benchmark, pool, weight_version)), ""
+        if problems is not None:
+            among = " AND problem_id IN (SELECT value FROM json_each(?))"
+            values.append(json.dumps(problems))
         rows = self._rows(
             "SELECT problem_id, sample FROM completions "
-            "WHERE benchmark = ? AND pool = ? AND weight_version = ?",
-            benchmark,
-            pool,
-            weight_version,
+            f"WHERE benchmark = ? AND pool = ? AND weight_version = ?{among}",
+            *values,
         )
         return set(rows)
 

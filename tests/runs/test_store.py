@@ -221,6 +221,8 @@ def test_finished_names_what_need_not_be_generated(tmp_path: Path) -> None:
         store.add_completion(key(4, 0, version=1), completion(version=1))
         assert store.finished("sums", "p") == {("p1", 0), ("p2", 5)}
         assert store.finished("sums", "p", 1) == {("p4", 0)}
+        assert store.finished("sums", "p", problems=["p2", "p3", "p4"]) == {("p2", 5)}
+        assert store.finished("sums", "p", problems=[]) == set()
         assert store.series() == [
             Series("sums", "other", 0),
             Series("sums", "p", 0),
