@@ -6,6 +6,7 @@ import os
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -65,16 +66,31 @@ def save(folder: Path, config: BaseModel, optimizer: MasterOptimizer, progress: 
     draft.replace(folder / FILE)
 
 
-def load(folder: Path, config: BaseModel, optimizer: MasterOptimizer) -> Progress:
-    """Takes up a checkpoint: masters, optimizer, random states; returns the progress.
+def read(folder: Path) -> dict[str, Any]:
+    """What the checkpoint in a folder holds, its `config` among it; tensors on the CPU.
 
     Raises:
-        UsageError: there is none, or it is of a run with other settings.
+        UsageError: there is none, or it is damaged.
     """
     path = folder / FILE
     if not path.is_file():
         raise UsageError(f"there is no checkpoint to resume in {folder}")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, UnpicklingError, EOFError) as error:
+        raise UsageError(f"{path} is damaged: train anew in another folder") from error
+    if not isinstance(state, dict) or "config" not in state:
+        raise UsageError(f"{path} is no checkpoint of a training: train in another folder")
+    return state
+
+
+def load(folder: Path, config: BaseModel, optimizer: MasterOptimizer) -> Progress:
+    """Takes up a checkpoint: masters, optimizer, random states; returns the progress.
+
+    Raises:
+        UsageError: there is none, it is damaged, or it is of a run with other settings.
+    """
+    path, state = folder / FILE, read(folder)
     mine, theirs = _fixed(config), state["config"]
     if changed := sorted(k for k in mine if mine[k] != theirs.get(k)):
         raise UsageError(
