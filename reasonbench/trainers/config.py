@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reasonbench.errors import UsageError, unknown
 from reasonbench.trainers.schedule import Decay
@@ -24,9 +24,10 @@ class OptimizerConfig(_Strict):
     name: Literal["muon", "adamw"] = "adamw"
     """`muon` for the hidden matrices with AdamW for the rest, or `adamw` for everything."""
     lr: float = Field(default=1e-5, gt=0)
-    """Peak rate of the hidden matrices."""
+    """Peak rate: of everything with `adamw`, of the hidden matrices with `muon`."""
     adamw_lr: float = Field(default=1e-5, gt=0)
-    """Peak rate of what AdamW updates: embeddings, head, norms (with `adamw`: everything)."""
+    """Peak rate of what AdamW updates beside Muon: embeddings, head, norms; `lr` when left out.
+    With `adamw` it is another name of `lr`, and goes before it."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled decay of the hidden matrices."""
     embedding_decay: float = Field(default=0.0, ge=0)
@@ -39,6 +40,18 @@ class OptimizerConfig(_Strict):
     """AdamW's second decay rate."""
     clip: float = Field(default=1.0, gt=0)
     """Gradients of a larger norm are scaled down to it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rates(cls, given: Any) -> Any:
+        """One rate given is both; AdamW alone has one rate."""
+        if not isinstance(given, dict):
+            return given
+        if "adamw_lr" not in given and "lr" in given:
+            return {**given, "adamw_lr": given["lr"]}
+        if "adamw_lr" in given and given.get("name", "adamw") == "adamw":
+            return {**given, "lr": given["adamw_lr"]}
+        return given
 
 
 class ScheduleConfig(_Strict):

@@ -311,4 +311,4 @@ def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rates(rate: float) -> dict[str, float]:
-    return {"lr": rate, "adamw_lr": rate}
+    return {"lr": rate}

@@ -75,7 +75,7 @@ def parse_preference(settings: dict[str, Any]) -> PreferenceConfig:
     peak = RATES.get(str(settings.get("method", "dpo")), 1e-6)
     optimizer = settings.get("optimizer", {})
     if isinstance(optimizer, dict):
-        settings = settings | {"optimizer": {"lr": peak, "adamw_lr": peak, **optimizer}}
+        settings = settings | {"optimizer": {"lr": peak, **optimizer}}
     try:
         config = PreferenceConfig.model_validate(settings)
     except ValidationError as error:
