@@ -59,6 +59,14 @@ Group = tuple[Rollout, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class _Failed:
+    """A group that is left out: why, and what its other requests cost."""
+
+    error: EngineError
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
 class Rollouts:
     """A batch of groups.
 
@@ -154,27 +162,28 @@ class Sampler:
 
         With dynamic sampling, groups whose rewards are all equal are left out and the next
         problems are taken in their place (DAPO, arXiv 2503.14476, section 3.2), in rounds; the
-        problems' order decides what is kept, not the order of arrival.
+        problems' order decides what is kept, not the order of arrival. Groups of which a request
+        failed are replaced in the same way.
 
         Args:
             version: of the weights.
 
         Raises:
-            EngineError: every group of a round failed.
+            EngineError: no group of the batch came through.
         """
         config, started = self.config, time.perf_counter()
         kept: list[Group] = []
         sampled = flat = failed = 0
         usage = Usage()
+        refused: EngineError | None = None
         for _ in range(config.refills + 1):
-            found = await self._round(self.problems.take(config.problems - len(kept)))
-            errors = [group for group in found if isinstance(group, EngineError)]
-            groups = [group for group in found if not isinstance(group, EngineError)]
-            if errors and not groups:
-                raise errors[0]
-            failed += len(errors)
-            sampled += len(groups)
-            for group in groups:
+            for group in await self._round(self.problems.take(config.problems - len(kept))):
+                if isinstance(group, _Failed):
+                    refused = refused or group.error
+                    usage += group.usage
+                    failed += 1
+                    continue
+                sampled += 1
                 usage = sum((r.completion.usage for r in group), usage)
                 even = is_flat(group)
                 flat += even
@@ -182,10 +191,12 @@ class Sampler:
                     kept.append(group)
             if len(kept) == config.problems:
                 break
+        if refused is not None and not sampled:
+            raise refused
         seconds = time.perf_counter() - started
         return Rollouts(tuple(kept), version, sampled, flat, failed, usage, seconds)
 
-    async def _round(self, taken: Sequence[tuple[int, Problem]]) -> list[Group | EngineError]:
+    async def _round(self, taken: Sequence[tuple[int, Problem]]) -> list[Group | _Failed]:
         """The groups of some problems, in their order; an error ends the requests of all."""
         tasks = [asyncio.create_task(self._group(*each)) for each in taken]
         try:
@@ -195,7 +206,7 @@ class Sampler:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _group(self, position: int, problem: Problem) -> Group | EngineError:
+    async def _group(self, position: int, problem: Problem) -> Group | _Failed:
         """All roll-outs of a problem, or why there are not all of them."""
         prompt = self.asker.prompt(problem)
         found = await asyncio.gather(
@@ -214,7 +225,9 @@ class Sampler:
                 refused = refused or one
             else:
                 rollouts.append(one)
-        return refused or tuple(rollouts)
+        if refused is not None:
+            return _Failed(refused, sum((r.completion.usage for r in rollouts), Usage()))
+        return tuple(rollouts)
 
     async def _one(self, group: int, problem: Problem, prompt: Prompt, sample: int) -> Rollout:
         params = self.asker.params(problem, group, sample)
