@@ -115,16 +115,42 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
         "benchmarks": list(given["eval_benchmarks"]) or None,
     }
     if any(value is not None for value in chosen.values()):
-        evaluation = dict(values.get("evaluation") or {})
+        evaluation = values.get("evaluation") or {}
+        if not isinstance(evaluation, dict):
+            raise UsageError(f"evaluation is {evaluation!r}, not a table: write [evaluation]")
         values["evaluation"] = evaluation | {k: v for k, v in chosen.items() if v is not None}
     for setting in given["settings"]:
         assign(values, setting)
     evaluated = values.get("evaluation")
     if isinstance(evaluated, dict) and "benchmarks" not in evaluated:
-        names = [name for name in values.get("benchmark", []) if name.startswith("builtin-")]
+        names = evaluated_on(values.get("benchmark"), values.get("data"))
         if names:
             evaluated["benchmarks"] = names
     return values
+
+
+def evaluated_on(benchmark: Any, data: Any) -> list[str]:
+    """What a run evaluates where nobody says: the test splits of the families it trains on.
+
+    Args:
+        benchmark, data: the settings, still unchecked.
+
+    Returns:
+        Nothing where nothing is trained on, or the settings are wrong: the check says so.
+
+    Raises:
+        UsageError: none of what is trained on has a test split that is known here.
+    """
+    from reasonbench.benchmarks.builtin_training import FAMILIES
+
+    given = [benchmark] if isinstance(benchmark, str) else benchmark
+    named = [str(name) for name in given] if isinstance(given, (list, tuple)) else []
+    families = [name.partition(":")[0].removesuffix("-train") for name in named]
+    splits = {f"builtin-{family}" for family in FAMILIES}
+    found = list(dict.fromkeys(name for name in families if name in splits))
+    if (named or data) and not found:
+        raise UsageError("say what to evaluate on: --eval-benchmark NAME")
+    return found
 
 
 async def _train(config: GrpoConfig, folder: Path, *, resume: bool, quiet: bool) -> int:
