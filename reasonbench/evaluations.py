@@ -48,8 +48,10 @@ class EvalPoint:
         interval: 95 %, over problems.
         length: mean tokens of a completion (of a search: of a solution).
         n: samples of each problem.
-        problems: how many were asked.
+        problems: how many the accuracy is over: those with a sample that could be graded.
         truncated: share of the samples that the token limit cut.
+        ungraded: share of the samples that nobody could judge: the grader or the request failed.
+            They count in no accuracy.
     """
 
     benchmark: str
@@ -62,6 +64,7 @@ class EvalPoint:
     n: int
     problems: int
     truncated: float = 0.0
+    ungraded: float = 0.0
 
 
 class Evaluations:
@@ -282,6 +285,7 @@ def _point(row: Mapping[str, Any], asked: Mapping[tuple[str, str], str]) -> Eval
         n=row["n"],
         problems=row["problems"],
         truncated=row["truncated"] or 0.0,
+        ungraded=row["ungraded"] or 0.0,
     )
 
 

@@ -16,7 +16,20 @@ from reasonbench.grading.graders import Graders
 from reasonbench.rewards.base import Reward
 from reasonbench.runs import RunStore
 
-__all__ = ["EvalPoint", "InLoop", "LoopEval", "as_eval", "best_of", "checked_by", "is_exhausted"]
+__all__ = [
+    "EvalPoint",
+    "InLoop",
+    "LoopEval",
+    "as_eval",
+    "best_of",
+    "checked_by",
+    "is_comparable",
+    "is_exhausted",
+]
+
+MOST_UNGRADED = 0.05
+"""Share of ungraded samples up to which an evaluation may be the best: beyond it, what failed could
+outweigh what was learned."""
 
 
 class LoopEval(BaseModel):
@@ -151,19 +164,31 @@ def checked_by(config: LoopEval, names: Sequence[str]) -> str:
 def best_of(points: Sequence[EvalPoint], by: str) -> EvalPoint | None:
     """The point of highest accuracy of one strategy on one benchmark.
 
-    Of equal ones the earliest: a later one must be better to replace it.
+    Of equal ones the earliest: a later one must be better to replace it. Points that cannot be
+    compared are left out (see `is_comparable`).
 
     Args:
         by: "benchmark/strategy".
     """
-    chosen = [p for p in points if f"{p.benchmark}/{p.strategy}" == by and p.accuracy == p.accuracy]
-    return max(chosen, key=lambda p: (p.accuracy, -p.step), default=None)
+    return max(_chosen(points, by), key=lambda p: (p.accuracy, -p.step), default=None)
 
 
 def is_exhausted(points: Sequence[EvalPoint], by: str, patience: int | None) -> bool:
-    """Whether the last `patience` evaluations brought nothing better than what was before them."""
+    """Whether the last `patience` evaluations brought nothing better than what was before them.
+
+    Evaluations that cannot be compared count neither way.
+    """
     if patience is None:
         return False
     best = best_of(points, by)
-    steps = {p.step for p in points if f"{p.benchmark}/{p.strategy}" == by}
+    steps = {p.step for p in _chosen(points, by)}
     return best is not None and sum(step > best.step for step in steps) >= patience
+
+
+def is_comparable(point: EvalPoint) -> bool:
+    """Whether its accuracy is that of the samples, and not of the few that could be judged."""
+    return point.accuracy == point.accuracy and point.ungraded <= MOST_UNGRADED
+
+
+def _chosen(points: Sequence[EvalPoint], by: str) -> list[EvalPoint]:
+    return [p for p in points if f"{p.benchmark}/{p.strategy}" == by and is_comparable(p)]

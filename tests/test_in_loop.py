@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reasonbench.engines.base import EngineDeadError
+from reasonbench.engines.base import EngineDeadError, EngineError
 from reasonbench.errors import UsageError
 from reasonbench.grading.graders import Graders
 from reasonbench.in_loop import EvalPoint, InLoop, LoopEval, best_of, is_exhausted
@@ -226,6 +226,24 @@ def test_an_engine_with_other_weights_is_refused(tmp_path: Path) -> None:
     training(tmp_path, settings(tmp_path), steps)
 
 
+def test_what_could_not_be_judged_is_in_the_point(tmp_path: Path) -> None:
+    class Refusing(Live):
+        async def sample(
+            self, prompt: Prompt, params: SamplingParams, key: RequestKey
+        ) -> Completion:
+            if key.problem_id != "q1":
+                raise EngineError("too long")
+            return await super().sample(prompt, params, key)
+
+    async def steps(in_loop: InLoop, store: RunStore) -> None:
+        (point,) = await in_loop.evaluate(Refusing(skill=1), step=0, version=0)
+        assert point.accuracy == 1.0
+        assert (point.problems, point.ungraded) == (1, 0.75)
+        assert in_loop.best is None
+
+    training(tmp_path, settings(tmp_path, strategies=["cot@2"]), steps)
+
+
 def test_a_stopped_evaluation_has_no_point(tmp_path: Path) -> None:
     async def steps(in_loop: InLoop, store: RunStore) -> None:
         stop = asyncio.Event()
@@ -293,8 +311,10 @@ def test_evaluations_are_due_every_so_many_steps(tmp_path: Path) -> None:
     training(tmp_path, settings(tmp_path, every=20), steps)
 
 
-def point(step: int, accuracy: float, strategy: str = "cot@8") -> EvalPoint:
-    return EvalPoint("sums", strategy, step, step, accuracy, (0.0, 1.0), 10.0, 8, 5)
+def point(step: int, accuracy: float, strategy: str = "cot@8", ungraded: float = 0.0) -> EvalPoint:
+    return EvalPoint(
+        "sums", strategy, step, step, accuracy, (0.0, 1.0), 10.0, 8, 5, ungraded=ungraded
+    )
 
 
 def test_the_best_point_is_the_first_of_equals() -> None:
@@ -309,3 +329,11 @@ def test_patience_counts_evaluations_after_the_best() -> None:
     assert is_exhausted([*points, point(60, 0.5)], "sums/cot@8", 2)
     assert not is_exhausted([*points, point(60, 0.6)], "sums/cot@8", 2)
     assert not is_exhausted(points * 9, "sums/cot@8", None)
+
+
+def test_a_point_of_which_much_is_ungraded_is_neither_best_nor_without_gain() -> None:
+    points = [point(0, 0.1), point(20, 0.5), point(40, 0.9, ungraded=0.2)]
+    assert best_of(points, "sums/cot@8") == points[1]
+    assert not is_exhausted(points, "sums/cot@8", 1)
+    little = point(60, 0.6, ungraded=0.01)
+    assert best_of([*points, little], "sums/cot@8") == little

@@ -76,6 +76,8 @@ class TrainProgress:
             click.echo(f"step {row.step}/{row.steps}  {line}", err=True)
 
     def evaluated(self, points: Sequence[EvalPoint]) -> None:
+        from reasonbench.in_loop import is_comparable
+
         self.started = True
         for point in points:
             low, high = (100 * bound for bound in point.interval)
@@ -83,6 +85,8 @@ class TrainProgress:
                 f"step {point.step}: {visible(point.benchmark)} {visible(point.strategy)} "
                 f"{100 * point.accuracy:.1f} % [{low:.1f}, {high:.1f}], "
                 f"{point.length:.0f} tokens"
+                + (f", {100 * point.ungraded:.1f} % ungraded" if point.ungraded else "")
+                + ("" if is_comparable(point) else ": too many to be compared")
             )
 
     def _say(self, line: str) -> None:
