@@ -69,6 +69,16 @@ PANELS = (
 )  # fmt: skip
 """What a trainer logs, as ALGORITHMS of training runs ask for it to be drawn."""
 
+_OF_BATCH = (
+    "reward",
+    "accuracy-training",
+    "length",
+    "length-by-verdict",
+    "truncated",
+    "reflection",
+)
+_KEPT = "of the groups trained on: those without variance are left out"
+
 CLOCKS = frozenset(
     {
         "tokens", "tokens_rollout", "tokens_trained", "flops", "seconds", "gpu_seconds",
@@ -98,6 +108,8 @@ class Drawn(NamedTuple):
     points: tuple[Point, ...]
     evaluated: bool = False
     """Of evaluations: few, each with an interval or none."""
+    note: str = ""
+    """What must be known of its numbers."""
 
     @property
     def named(self) -> bool:
@@ -181,7 +193,8 @@ def _metrics(panel: Panel, runs: Sequence[Training], axis: Axis, smooth: int) ->
                 points += (Point(run.name, called, x, y, raw=True) for x, y in thinned(line))
                 line = smoothed(line, smooth)
             points += (Point(run.name, called, x, y) for x, y in thinned(line))
-    return Drawn(panel, tuple(points))
+    filtered = panel.name in _OF_BATCH and any(run.filtered for run in runs)
+    return Drawn(panel, tuple(points), note=_KEPT if filtered else "")
 
 
 def _named(panel: Panel, run: Training) -> Iterator[tuple[str, str]]:

@@ -74,12 +74,15 @@ class Training:
         evaluations: in the order of their steps.
         gpu_price: US dollars per GPU-hour, or per hour of the machine where no GPU-seconds are
             logged; None where unknown.
+        filtered: groups without variance were left out of batches and others sampled in their
+            place: what is said of roll-outs is said of those that were kept.
     """
 
     name: str
     steps: tuple[Step, ...]
     evaluations: tuple[Evaluated, ...]
     gpu_price: float | None = None
+    filtered: bool = False
 
     def places(self, axis: Axis) -> Callable[[int], float | None]:
         """Where a step stands on an axis: None where nothing says it.
@@ -134,10 +137,20 @@ def read_training(folder: Path, name: str, *, gpu_price: float | None = None) ->
     found = Training(name, (), (), gpu_price)
     if is_run(folder):
         with RunStore.open(folder) as store:
-            steps = tuple(Step(s.step, s.weight_version, s.metrics) for s in store.training())
-            price = gpu_price if gpu_price is not None else store.config.get("gpu_price")
+            config = store.config
+            # seconds of a machine without a GPU are none of a GPU
+            left_out = {"gpu_seconds"} if config.get("device") == "cpu" else set()
+            steps = tuple(
+                Step(
+                    s.step, s.weight_version, {k: s.metrics[k] for k in s.metrics.keys() - left_out}
+                )
+                for s in store.training()
+            )
+            price = gpu_price if gpu_price is not None else config.get("gpu_price")
+            problems = config.get("problems", math.inf)
+            filtered = any(s.metrics.get("groups_sampled", 0.0) > problems for s in steps)
             made = {(e.weight_version, e.step) for e in store.evaluations() if e.complete}
-        found = Training(name, steps, tuple(_evaluations(folder, made)), price)
+        found = Training(name, steps, tuple(_evaluations(folder, made)), price, filtered)
     elif not is_training(folder):
         raise UsageError(f"{folder} holds no training run (no run.db and no {LOG}).")
     if not found.steps and (folder / LOG).is_file():

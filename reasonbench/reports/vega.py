@@ -120,13 +120,10 @@ def _names(drawn: Drawn) -> tuple[list[str], list[str]]:
 
 
 def _title(drawn: Drawn, smooth: int) -> Spec:
-    smoothed = smooth > 1 and not drawn.evaluated
-    if not smoothed:
-        return {"text": drawn.panel.title}
-    return {
-        "text": drawn.panel.title,
-        "subtitle": f"mean of {smooth} logged steps; faint: as logged",
-    }
+    said = [drawn.note] if drawn.note else []
+    if smooth > 1 and not drawn.evaluated:
+        said.append(f"mean of {smooth} logged steps; faint: as logged")
+    return {"text": drawn.panel.title} | ({"subtitle": said} if said else {})
 
 
 def _values(drawn: Drawn) -> list[Spec]:
@@ -192,16 +189,18 @@ def _layers(drawn: Drawn, axis: Axis, size: tuple[int, int], *, dashed: bool) ->
                 "mark": {"type": "line", "strokeWidth": 1, "opacity": 0.28},
             }
         )
-    layers.append(
-        {
-            "transform": [{"filter": "!datum.raw"}],
-            "mark": {
-                "type": "line",
-                "strokeWidth": 2 if smooth or banded or drawn.evaluated else 1.5,
-                "point": drawn.evaluated or _few(drawn),
-            },
-        }
-    )
+    width = 2.0 if smooth or banded or drawn.evaluated else 1.5
+    points = drawn.evaluated or _few(drawn)
+    line: Spec = {
+        "transform": [{"filter": "!datum.raw"}],
+        "mark": {"type": "line", "strokeWidth": width, "point": points},
+    }
+    if len(runs) == 1 and len(series) > 1 and not points:
+        # where lines are equal, the one below shows on both sides of the one above
+        widths = {"domain": series, "range": [5.0, *[width] * (len(series) - 1)]}
+        by_series = {"field": "series", "type": "nominal", "scale": widths, "legend": None}
+        line["encoding"] = {"size": by_series}  # the width of a line, as Vega-Lite has it
+    layers.append(line)
     return {"width": size[0], "height": size[1], "encoding": encoding, "layer": layers}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,37 @@ def test_a_smoothed_line_has_what_was_logged_behind_it(run: Path) -> None:
         assert sum(p.raw for p in pictures[name].points) == 30
         assert "faint: as logged" in str(picture(pictures[name], "step", 5)["title"])
     assert not any(p.raw for p in pictures["accuracy"].points)
+
+
+def test_seconds_of_a_machine_without_a_gpu_are_no_gpu_hours(tmp_path: Path) -> None:
+    with RunStore.create_or_resume(tmp_path / "cpu", {"device": "cpu"}) as store:
+        store.add_training(1, {"seconds": 1800.0, "gpu_seconds": 1800.0})
+    training = read_training(tmp_path / "cpu", "cpu", gpu_price=2.0)
+    assert training.places("gpu-hours")(1) is None
+    assert training.places("dollars")(1) == pytest.approx(1.0)
+    (row,) = as_data([training])["steps"]
+    assert "gpu_seconds" not in row
+    assert row["at"]["gpu_hours"] is None
+
+
+@pytest.mark.parametrize(("sampled", "said"), [(8.0, False), (9.0, True)])
+def test_pictures_say_that_groups_were_left_out(tmp_path: Path, sampled: float, said: bool) -> None:
+    with RunStore.create_or_resume(tmp_path / "run", {"problems": 8}) as store:
+        store.add_training(1, {"accuracy": 0.5, "loss": 1.0, "groups_sampled": sampled})
+    pictures = {p.panel.name: p for p in drawn([read_training(tmp_path / "run", "run")], "step")}
+    title = str(picture(pictures["accuracy-training"], "step")["title"])
+    assert ("those without variance are left out" in title) == said
+    assert "left out" not in str(picture(pictures["loss"], "step")["title"])
+
+
+def test_of_several_lines_the_lowest_is_the_widest(run: Path) -> None:
+    pictures = {p.panel.name: p for p in drawn([read_training(run, "run")], "step")}
+    pytest.importorskip("vl_convert")
+    svg = render(picture(pictures["clip"], "step"), "svg").decode()
+    assert re.findall(r'stroke="#(0072B2|D55E00)" stroke-width="(\d[.\d]*)"/>', svg)[:2] == [
+        ("0072B2", "5"),
+        ("D55E00", "1.5"),
+    ]
 
 
 def test_smoothing_is_the_mean_of_the_last_values() -> None:
