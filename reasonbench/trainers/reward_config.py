@@ -37,12 +37,13 @@ class RewardTraining(_Strict):
     bare: float = Field(default=0.75, ge=0, le=1)
     """Share of prompts that hold the question without the benchmark's instruction."""
     holdout: int = Field(default=200, ge=0)
-    """Problems at the end of the file that are only scored, to measure with."""
+    """Problems that are only scored, to measure with: the last questions that appear in the file,
+    with all their rows."""
     epochs: float = Field(default=1.0, gt=0)
     """How often to go through the problems."""
     max_length: int = Field(default=320, ge=2)
-    """Tokens of a row: the prompt with as many solutions as fit; longer ones are left out. Of rows
-    of preferences, tokens of the prompt with one response."""
+    """Tokens of a row: the prompt with as many solutions as fit; longer ones are left out and
+    counted. Of rows of preferences, tokens of the prompt with one response."""
     batch_tokens: int = Field(default=4096, ge=2)
     """Padded tokens in a batch at most."""
     pool: int = Field(default=256, ge=1)
@@ -61,7 +62,7 @@ class RewardTraining(_Strict):
     """Of the new weights and the order of the data."""
     log_every: int = Field(default=20, ge=1)
     """Updates between two log rows."""
-    checkpoint_every: int = Field(default=0, ge=0)
+    checkpoint_every: int = Field(default=100, ge=0)
     """Updates between two checkpoints; 0 writes none."""
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reasonbench.errors import UsageError
 from reasonbench.prompts import messages
 from reasonbench.trainers.attention import MULTIPLE
 from reasonbench.trainers.batching import Position
@@ -27,6 +29,8 @@ from reasonbench.types import Question
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+log = logging.getLogger(__name__)
+
 Targets = Callable[[Sequence[StepNode]], list[Target]]
 """What the scores of a problem's steps should be."""
 
@@ -39,6 +43,10 @@ class RowMaker:
         config: how much of a problem is read, and how it is asked.
         targets: what the scores should be.
         closed: solutions end as an assistant's turn does, and are judged there.
+
+    Attributes:
+        solutions: how many were made rows of, or were too long for one, in all calls.
+        too_long: those of them that `max_length` left out.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class RowMaker:
         self._config = config
         self._targets = targets
         self._closing = turn_end(tokenizer) if closed else ""
+        self.solutions = self.too_long = 0
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a piece of a solution."""
@@ -104,6 +113,9 @@ class RowMaker:
             counted.update(steps)
             if any(row.weights):
                 made.append(row)
+        leaves = set(range(len(nodes))) - {node.parent for node in nodes}
+        self.solutions += len(leaves)
+        self.too_long += len(leaves - counted)
         return made
 
 
@@ -121,11 +133,17 @@ class RowPlan:
         problems: all of them, held in memory.
         rows: makes the row of a problem.
         config: batch size, pool, seed.
+        sums: solutions that were read, and those of them that were too long, are added up here.
     """
 
     def __init__(
-        self, problems: Sequence[Labelled], rows: RowMaker, config: RewardTraining
+        self,
+        problems: Sequence[Labelled],
+        rows: RowMaker,
+        config: RewardTraining,
+        sums: MutableMapping[str, float],
     ) -> None:
+        self._sums = sums
         self._problems = problems
         self._rows = rows
         self._config = config
@@ -133,15 +151,28 @@ class RowPlan:
         self._cut = 0
 
     def weight_per_batch(self) -> float:
-        """The mean summed weight of a batch, measured on the first pool."""
+        """The mean summed weight of a batch, measured on the first pool.
+
+        Raises:
+            UsageError: nothing in it can be learned from.
+        """
+        maker, room = self._rows, f"max_length={self._config.max_length} tokens"
+        solutions, too_long = maker.solutions, maker.too_long
         batches = self._pool(0)
-        return sum(sum(r.weights) for batch in batches for r in batch) / max(1, len(batches))
+        solutions, too_long = maker.solutions - solutions, maker.too_long - too_long
+        said = f"{too_long} of the first {solutions} solutions are longer than {room}"
+        if not batches:
+            why = f"{said}: raise it" if too_long else "no step of them has a label that counts"
+            raise UsageError(f"the first problems give nothing to train on: {why}")
+        if too_long:
+            log.warning("%s and are left out", said)
+        return sum(sum(r.weights) for batch in batches for r in batch) / len(batches)
 
     def batches(self, start: Position) -> Iterator[tuple[list[Row], Position]]:
         """Batches from a position on, each with the position after it."""
         index, done = start
         while index * self._config.pool < self.total:
-            pool = self._pool(index)
+            pool = self._pool(index, count=not done)
             for number in range(done, len(pool)):
                 last = number + 1 == len(pool)
                 yield pool[number], Position(index + 1, 0) if last else Position(index, number + 1)
@@ -155,14 +186,18 @@ class RowPlan:
             done += size * position.batches // self._cut
         return min(done, self.total)
 
-    def _pool(self, index: int) -> list[list[Row]]:
+    def _pool(self, index: int, count: bool = False) -> list[list[Row]]:
         size, seed = self._config.pool, self._config.seed
+        solutions, too_long = self._rows.solutions, self._rows.too_long
         places = range(index * size, min((index + 1) * size, self.total))
         rows = list[Row]()
         for place in places:
             epoch, number = divmod(place, len(self._problems))
             problem = self._problems[self._order(epoch)[number]]
             rows += self._rows.rows(problem, f"{seed}/{epoch}/{problem.id}")
+        if count:
+            self._sums["solutions"] += self._rows.solutions - solutions
+            self._sums["too_long"] += self._rows.too_long - too_long
         batches = cut_rows(rows, self._config.batch_tokens)
         random.Random(f"{seed}/pool {index}").shuffle(batches)
         self._cut = len(batches)
@@ -173,6 +208,19 @@ class RowPlan:
             self._epoch, self._places = epoch, list(range(len(self._problems)))
             random.Random(f"{self._config.seed}/epoch {epoch}").shuffle(self._places)
         return self._places
+
+
+def hold_out(problems: Sequence[Labelled], count: int) -> tuple[list[Labelled], list[Labelled]]:
+    """Problems to train on and problems to measure with, which share no question.
+
+    Args:
+        problems: all; several may be of one question.
+        count: questions, the last that appear, whose problems are held out.
+    """
+    questions = list(dict.fromkeys(problem.question for problem in problems))
+    held = set(questions[max(0, len(questions) - count) :]) if count else set[str]()
+    train = [problem for problem in problems if problem.question not in held]
+    return train, [problem for problem in problems if problem.question in held]
 
 
 def cut_rows(rows: list[Row], budget: int) -> list[list[Row]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import math
 import random
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +17,12 @@ import torch
 from torch import Tensor
 
 from reasonbench.errors import UsageError
-from reasonbench.trainers import checkpoint
+from reasonbench.trainers import checkpoint, run_record
 from reasonbench.trainers.attention import MULTIPLE
 from reasonbench.trainers.checkpoint import Progress
 from reasonbench.trainers.masters import MasterOptimizer
 from reasonbench.trainers.reward_config import RewardTraining
-from reasonbench.trainers.reward_data import RowMaker, RowPlan, Targets, cut_rows
+from reasonbench.trainers.reward_data import RowMaker, RowPlan, Targets, cut_rows, hold_out
 from reasonbench.trainers.reward_growth import LAYERS, SIZE, grow
 from reasonbench.trainers.reward_labels import Labelled, LabelRow, make_labels, read_labels
 from reasonbench.trainers.reward_model import Kind, load_backbone, row_scores, use_tree_attention
@@ -33,9 +35,14 @@ from reasonbench.trainers.start import save_model
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+log = logging.getLogger(__name__)
+
 LABELS = "labels.jsonl"
 GROWN = "grown"
 """Folder inside the run's: the model before step labels, while the run lasts."""
+
+_WINDOW = ("loss", "weight", "norm", "tokens", "updates", "seconds")
+"""Sums since the last log row."""
 
 Loss = Callable[[Tensor, RowBatch], Tensor]
 """The summed loss of raw scores, in nats."""
@@ -117,57 +124,87 @@ class Learner:
         out: Path,
         on_log: Callable[[LogRow], None],
         resume: bool,
-    ) -> list[LogRow]:
-        """Trains to the end of the data; returns the log."""
+    ) -> tuple[list[LogRow], dict[str, int]]:
+        """Trains to the end of the data.
+
+        Returns:
+            The whole log; how many `solutions` were read, over all epochs, and how many of them
+            were `too_long` for a row.
+
+        Raises:
+            UsageError: nothing can be learned from, or there is no checkpoint to go on from.
+            TrainingDiverged: the loss or the gradient is no number; the folder keeps the last
+                checkpoint.
+        """
         config = self.config
-        plan = RowPlan(problems, self.rows, config)
         progress = checkpoint.load(out, config, self.optimizer) if resume else Progress()
+        rows = run_record.log_until(out, progress.step, LogRow)
+        progress.sums = sums = defaultdict[str, float](float, progress.sums)
+        plan = RowPlan(problems, self.rows, config, sums)
         divisor = plan.weight_per_batch()
-        s, rows = config.schedule, list[LogRow]()
+        s = config.schedule
         self.model.train()
-        begun, cpu = time.perf_counter(), time.process_time()
-        loss_sum = weight_sum = norm_sum = 0.0
-        tokens = since = 0
+        begun, cpu = time.perf_counter() - sums["seconds"], time.process_time()
+
+        def report() -> None:
+            """Writes a row of the updates since the last one."""
+            nonlocal begun
+            row = LogRow(
+                step=progress.step,
+                progress=min(1.0, progress.examples / plan.total),
+                loss=sums["loss"] / max(1e-9, sums["weight"]),
+                lr=config.optimizer.lr * sums["scale"],
+                grad_norm=sums["norm"] / sums["updates"],
+                tokens_per_second=sums["tokens"] / (time.perf_counter() - begun),
+                cpu_minutes=(time.process_time() - cpu) / 60,
+            )
+            rows.append(row)
+            run_record.append(out, row)
+            on_log(row)
+            sums.update(dict.fromkeys(_WINDOW, 0.0))
+            begun = time.perf_counter()
+
         for batch, position in plan.batches(progress.position):
             share = min(1.0, progress.examples / plan.total)
             scale = rate(max(share, 0.005 * s.warmup), s.warmup, s.decay, s.decay_from, s.floor)
+            sums["scale"] = scale
             tensors = self.batch(batch)
             loss = self.loss(row_scores(self.model, tensors), tensors)
             value = loss.item()
             torch.autograd.backward(loss / divisor)
-            if value != value or value == float("inf"):
+            if not math.isfinite(value):
                 raise TrainingDiverged(
                     f"the loss is {value} at update {progress.step + 1}: lower the learning rate"
                 )
-            norm_sum += self.optimizer.step(scale)
-            loss_sum, weight_sum = loss_sum + value, weight_sum + float(tensors.weights.sum())
-            tokens, since = tokens + sum(len(r.ids) for r in batch), since + 1
+            norm = self.optimizer.step(scale)
+            if not math.isfinite(norm):
+                raise TrainingDiverged(
+                    f"the gradient is {norm} at update {progress.step + 1}: lower the learning rate"
+                )
+            sums["loss"] += value
+            sums["weight"] += float(tensors.weights.sum())
+            sums["norm"] += norm
+            sums["tokens"] += sum(len(r.ids) for r in batch)
+            sums["updates"] += 1
             progress.step += 1
             progress.position = position
             progress.examples = plan.passed(position)
-            last = position.pools * config.pool >= plan.total
-            if progress.step % config.log_every == 0 or last:
-                rows.append(
-                    LogRow(
-                        step=progress.step,
-                        progress=min(1.0, progress.examples / plan.total),
-                        loss=loss_sum / max(1e-9, weight_sum),
-                        lr=config.optimizer.lr * scale,
-                        grad_norm=norm_sum / since,
-                        tokens_per_second=tokens / (time.perf_counter() - begun),
-                        cpu_minutes=(time.process_time() - cpu) / 60,
-                    )
-                )
-                on_log(rows[-1])
-                loss_sum = weight_sum = norm_sum = 0.0
-                tokens, since, begun = 0, 0, time.perf_counter()
+            if progress.step % config.log_every == 0:
+                report()
             if config.checkpoint_every and progress.step % config.checkpoint_every == 0:
+                sums["seconds"] = time.perf_counter() - begun
                 checkpoint.save(out, config, self.optimizer, progress)
-        return rows
+        progress.examples = plan.total
+        if sums["updates"]:
+            report()
+        return rows, {name: int(sums[name]) for name in ("solutions", "too_long")}
 
     @torch.no_grad()
     def measure(self, problems: Sequence[Labelled]) -> dict[str, float]:
-        """Mean loss, share on the right side of one half, and AUC against the targets."""
+        """Mean loss, share on the right side of one half, and AUC against the targets.
+
+        `steps` is how many scores they are over; nothing where no solution fits in `max_length`.
+        """
         from reasonbench.trainers.reward_metrics import auc
 
         self.model.eval()
@@ -180,6 +217,9 @@ class Learner:
             weight += float(tensors.weights.sum())
             scores += raw.tolist()
             targets += tensors.targets.tolist()
+        if not targets:
+            log.warning("nothing is measured: no solution held out fits in max_length")
+            return {}
         truth = [t > 0.5 for t in targets]
         right = sum((s > 0) == t for s, t in zip(scores, truth, strict=True))
         return {
@@ -204,29 +244,31 @@ def run(
 
     Raises:
         UsageError: the settings or the labels cannot be trained with.
-        TrainingDiverged: the loss became NaN or infinite.
+        TrainingDiverged: the loss or the gradient is no number.
     """
     config = learner.config
     out.mkdir(parents=True, exist_ok=True)
     path = Path(config.data) if config.data else make_labels(config.labels, out / LABELS, on_labels)
     problems = list(read_labels(path))
-    if len(problems) <= config.holdout:
+    train, held = hold_out(problems, config.holdout)
+    if not train:
         raise UsageError(
-            f"{path} holds {len(problems)} problems, of which {config.holdout} are held out: "
-            "nothing is left to train on"
+            f"{path} holds {len({p.question for p in problems})} questions, of which "
+            f"{config.holdout} are held out: nothing is left to train on"
         )
-    cut = len(problems) - config.holdout
     if config.grow:
-        learner.grow(problems[:cut], out, resume)
-    log = learner.train(problems[:cut], out, on_log, resume)
-    held_out = learner.measure(problems[cut:]) if config.holdout else {}
+        learner.grow(train, out, resume)
+    rows, read = learner.train(train, out, on_log, resume)
+    held_out = learner.measure(held) if held else {}
     save_model(learner.model, learner.tokenizer, out)
     summary = {
         "config": config.model_dump(),
+        "data": {"problems": len(train), "held_out": len(held), **read},
         "held_out": held_out,
-        "log": [asdict(row) for row in log],
+        "log": [asdict(row) for row in rows],
     }
-    (out / "training.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    (out / checkpoint.FILE).unlink(missing_ok=True)
+    run_record.write_summary(out, summary)
+    for name in (checkpoint.FILE, run_record.LOG):
+        (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / GROWN, ignore_errors=True)
     return held_out

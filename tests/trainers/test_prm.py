@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,17 @@ from reasonbench.builtin.tokenizer import build_tokenizer
 from reasonbench.cli.train import train as cli
 from reasonbench.errors import UsageError
 from reasonbench.trainers import prm
+from reasonbench.trainers.batching import Position
 from reasonbench.trainers.labels import Solution
 from reasonbench.trainers.prm import PrmConfig, step_targets
 from reasonbench.trainers.reward_config import parse_reward
-from reasonbench.trainers.reward_data import RowMaker
+from reasonbench.trainers.reward_data import RowMaker, RowPlan, hold_out
 from reasonbench.trainers.reward_labels import Labelled
 from reasonbench.trainers.reward_metrics import auc
 from reasonbench.trainers.reward_model import load_backbone, row_scores, use_tree_attention
 from reasonbench.trainers.reward_rows import Target, bundles, line, pad_rows, slipped, step_tree
-from reasonbench.trainers.reward_training import Learner
+from reasonbench.trainers.reward_training import Learner, run
+from reasonbench.trainers.sft import TrainingDiverged
 from tests.trainers.tiny import INIT
 
 END = "\n\n"
@@ -177,11 +180,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     from safetensors.torch import load_file
 
     data = str(labels(tmp_path))
-    base = settings(policy, data=data, epochs=3, checkpoint_every=3, **more)
+    base = settings(policy, data=data, epochs=3, checkpoint_every=3, log_every=2, **more)
     prm.train(parse_reward(PrmConfig, base), tmp_path / "whole")
 
     def stop(row: Any) -> None:
-        if row.step == 5:
+        if row.step == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -189,6 +192,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     prm.train(parse_reward(PrmConfig, base), tmp_path / "cut", resume=True)
     whole, cut = (load_file(tmp_path / n / "model.safetensors") for n in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    written = [json.loads((tmp_path / n / "training.json").read_text()) for n in ("whole", "cut")]
+    logs = [[(row["step"], row["loss"]) for row in one["log"]] for one in written]
+    assert logs[0] == logs[1]
+    assert written[0]["data"] == written[1]["data"]
 
 
 def test_frozen_layers_keep_their_weights(policy: Path, tmp_path: Path) -> None:
@@ -205,6 +212,55 @@ def test_nothing_left_to_train_on_is_told(policy: Path, tmp_path: Path) -> None:
     config = parse_reward(PrmConfig, settings(policy, data=str(labels(tmp_path)), holdout=36))
     with pytest.raises(UsageError, match="nothing is left"):
         prm.train(config, tmp_path / "out")
+
+
+def plan_of(problems: list[Labelled], sums: defaultdict[str, float], **changes: Any) -> RowPlan:
+    config = parse_reward(PrmConfig, {"pool": 2, "rolled_out": False, **changes})
+    maker = RowMaker(build_tokenizer(), config, lambda nodes: [Target(1.0, 1.0)] * len(nodes))
+    return RowPlan(problems, maker, config, sums)
+
+
+def test_solutions_that_are_too_long_are_counted() -> None:
+    long = Solution(("1" + END, "2 " * 300), (8, 1), (8, 1), True)
+    problems = [Labelled(f"p{n}", "toy", "?", "", (SOLUTIONS[3], long)) for n in range(6)]
+    sums = defaultdict[str, float](float)
+    plan = plan_of(problems, sums, max_length=100)
+    assert plan.weight_per_batch() > 0
+    list(plan.batches(Position(0, 0)))
+    assert sums == {"solutions": 12, "too_long": 6}
+    # a pool that a resumed run stands in was counted when it was begun
+    list(plan.batches(Position(2, 1)))
+    assert sums == {"solutions": 12, "too_long": 6}
+
+
+def test_a_reward_is_not_trained_on_nothing() -> None:
+    problems = [Labelled("p", "toy", "?", "", SOLUTIONS)] * 4
+    plan = plan_of(problems, defaultdict(float), max_length=2)
+    with pytest.raises(UsageError, match=r"6 of the first 6 .* than max_length=2 tokens: raise it"):
+        plan.weight_per_batch()
+
+
+def test_problems_held_out_share_no_question_with_the_others() -> None:
+    asked = ["a", "b", "a", "c", "b", "c", "d"]
+    problems = [Labelled(str(n), "toy", text, "", SOLUTIONS) for n, text in enumerate(asked)]
+    train, held = hold_out(problems, 2)
+    assert [p.question for p in train] == ["a", "b", "a", "b"]
+    assert [p.question for p in held] == ["c", "c", "d"]
+    assert hold_out(problems, 0) == (problems, [])
+    assert hold_out(problems, 9) == ([], problems)
+
+
+def test_a_gradient_that_is_no_number_stops_the_run(policy: Path, tmp_path: Path) -> None:
+    config = parse_reward(PrmConfig, settings(policy, data=str(labels(tmp_path))))
+    learner = Learner(
+        config,
+        "process",
+        lambda nodes: step_targets(nodes, config),
+        lambda scores, batch: torch.sqrt(0 * scores.sum()),
+    )
+    with pytest.raises(TrainingDiverged, match="the gradient is nan at update 1"):
+        run(learner, tmp_path / "out")
+    assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_measuring_leaves_training_as_it_was(policy: Path, tmp_path: Path) -> None:
