@@ -7,13 +7,12 @@ token budget, whose losses add up to that of the update exactly.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -21,7 +20,7 @@ import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from reasonbench.trainers import checkpoint
+from reasonbench.trainers import checkpoint, run_record
 from reasonbench.trainers.batching import Position
 from reasonbench.trainers.checkpoint import Progress
 from reasonbench.trainers.config import OptimizerConfig, ScheduleConfig, _Strict
@@ -29,9 +28,6 @@ from reasonbench.trainers.masters import MasterOptimizer
 from reasonbench.trainers.preference_rows import Group, Text
 from reasonbench.trainers.schedule import rate
 from reasonbench.trainers.sft import LogRow, TrainingDiverged
-
-LOG = "log.jsonl"
-"""The log rows of a run, one a line; a resumed run goes on with them."""
 
 Forward = Callable[[Sequence[Text]], Tensor]
 """[texts], with gradient: the summed log-probability of each response, or its score."""
@@ -56,7 +52,7 @@ class GroupConfig(_Strict):
     """Of the order of the data, and of new weights."""
     log_every: int = Field(default=10, ge=1)
     """Updates between two log rows."""
-    checkpoint_every: int = Field(default=0, ge=0)
+    checkpoint_every: int = Field(default=100, ge=0)
     """Updates between two checkpoints; 0 writes none."""
 
 
@@ -145,8 +141,8 @@ class GroupLoop:
         progress = Progress()
         if resume:
             progress = checkpoint.load(self._out, self._settings, self._optimizer)
-        rows = _log_until(self._out / LOG, progress.step)
-        window = _Window()
+        rows = run_record.log_until(self._out, progress.step, GroupRow)
+        window = _Window(progress.sums)
         for update in updates(groups, config.batch, total, config.seed, progress.examples):
             scale = self._rate(progress.examples / total)
             window.add(*self._update(update, scale, progress.step + 1), update)
@@ -158,11 +154,11 @@ class GroupLoop:
                 o = config.optimizer
                 lr = (o.lr if o.name == "muon" else o.adamw_lr) * scale
                 rows.append(window.row(progress.step, progress.examples / total, lr))
-                with (self._out / LOG).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(rows[-1])) + "\n")
+                run_record.append(self._out, rows[-1])
                 self._on_log(rows[-1])
-                window = _Window()
+                window = _Window({})
             if config.checkpoint_every and progress.step % config.checkpoint_every == 0:
+                progress.sums = window.state()
                 checkpoint.save(self._out, self._settings, self._optimizer, progress)
         return rows
 
@@ -288,33 +284,56 @@ class _Sums:
     """Metrics of several micro-batches."""
 
     def __init__(self) -> None:
-        self._sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self.sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
 
     def add(self, metrics: Metrics) -> None:
         for name, (total, count) in metrics.items():
-            entry = self._sums[name]
+            entry = self.sums[name]
             entry[0] += total
             entry[1] += count
 
     def join(self, other: _Sums) -> None:
-        self.add({name: (total, count) for name, (total, count) in other._sums.items()})
+        self.add({name: (total, count) for name, (total, count) in other.sums.items()})
 
     def means(self) -> dict[str, float]:
         """Each a mean; with them how much higher the chosen ones' reward is."""
-        found = {name: total / count for name, (total, count) in self._sums.items() if count}
+        found = {name: total / count for name, (total, count) in self.sums.items() if count}
         if "reward_chosen" in found and "reward_rejected" in found:
             found["reward_margin"] = found["reward_chosen"] - found["reward_rejected"]
         return found
 
 
 class _Window:
-    """Sums between two log rows."""
+    """Sums between two log rows.
 
-    def __init__(self) -> None:
-        self._begun, self._cpu = time.perf_counter(), time.process_time()
-        self._loss = self._norm = 0.0
-        self._steps = self._tokens = 0
+    Args:
+        kept: as `state` gave them when the run was stopped, or nothing.
+    """
+
+    def __init__(self, kept: Mapping[str, float]) -> None:
+        self._begun = time.perf_counter() - kept.get("seconds", 0.0)
+        self._cpu = time.process_time() - kept.get("cpu", 0.0)
+        self._loss, self._norm = kept.get("loss", 0.0), kept.get("norm", 0.0)
+        self._steps, self._tokens = int(kept.get("steps", 0)), int(kept.get("tokens", 0))
         self._sums = _Sums()
+        for name, total in kept.items():
+            if name.startswith("sum "):
+                metric = name.removeprefix("sum ")
+                self._sums.add({metric: (total, kept[f"count {metric}"])})
+
+    def state(self) -> dict[str, float]:
+        """All of it, as a checkpoint keeps it."""
+        sums = self._sums.sums
+        return {
+            "seconds": time.perf_counter() - self._begun,
+            "cpu": time.process_time() - self._cpu,
+            "loss": self._loss,
+            "norm": self._norm,
+            "steps": float(self._steps),
+            "tokens": float(self._tokens),
+            **{f"sum {name}": total for name, (total, _) in sums.items()},
+            **{f"count {name}": count for name, (_, count) in sums.items()},
+        }
 
     def add(self, loss: float, norm: float, sums: _Sums, groups: Sequence[Group]) -> None:
         self._loss, self._norm, self._steps = self._loss + loss, self._norm + norm, self._steps + 1
@@ -332,15 +351,3 @@ class _Window:
             cpu_minutes=(time.process_time() - self._cpu) / 60,
             metrics=self._sums.means(),
         )
-
-
-def _log_until(path: Path, step: int) -> list[GroupRow]:
-    """The rows up to an update; later ones are dropped from the file, and half a line is."""
-    rows = []
-    if step and path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-            row = GroupRow(**json.loads(line)) if line.endswith("\n") else None
-            if row is not None and row.step <= step:
-                rows.append(row)
-    path.write_text("".join(json.dumps(asdict(r)) + "\n" for r in rows), encoding="utf-8")
-    return rows

@@ -5,7 +5,6 @@ The score is read where the assistant's turn ends, as it is when solutions are j
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,12 +18,10 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 from reasonbench.errors import UsageError
-from reasonbench.runs.files import atomic_write
 from reasonbench.runs.rows import read_rows
 from reasonbench.trainers import checkpoint, preference_losses
 from reasonbench.trainers.attention import MULTIPLE, use_short_attention
 from reasonbench.trainers.group_training import (
-    LOG,
     Forward,
     GroupConfig,
     GroupLoop,
@@ -56,6 +53,7 @@ from reasonbench.trainers.preference_rows import (
 from reasonbench.trainers.reward_config import OrmConfig
 from reasonbench.trainers.reward_metrics import auc
 from reasonbench.trainers.reward_model import load_backbone
+from reasonbench.trainers.run_record import LOG, write_summary
 from reasonbench.trainers.sft import LogRow
 from reasonbench.trainers.source import source_of
 from reasonbench.trainers.start import save_model
@@ -76,7 +74,10 @@ def wanted(config: OrmConfig) -> bool:
     path = Path(config.data) if config.data else None
     if path is None or not path.is_file():
         return False
-    return is_preference(next(iter(read_rows(path))).values)
+    first = next(iter(read_rows(path)), None)
+    if first is None:
+        raise UsageError(f"{path} has no rows")
+    return is_preference(first.values)
 
 
 def train(
@@ -147,7 +148,7 @@ def train(
         "held_out": measured,
         "log": [asdict(row) for row in log_rows],
     }
-    atomic_write(out / "training.json", json.dumps(summary, indent=1) + "\n")
+    write_summary(out, summary)
     for name in (checkpoint.FILE, LOG):
         (out / name).unlink(missing_ok=True)
     return measured
@@ -162,7 +163,9 @@ def _refuse(config: OrmConfig) -> None:
 
 def _wanted_form(config: OrmConfig, path: Path) -> Want:
     """What the loss learns from; of the first row's form where no loss is named."""
-    _, first = next(iter(read_preferences(path, ties=config.ties)))
+    _, first = next(iter(read_preferences(path, ties=config.ties)), (0, None))
+    if first is None:
+        raise UsageError(f"{path} has no rows")
     if config.loss == "plackett-luce":
         return "ranking"
     if config.loss == "pairwise" or (config.loss is None and isinstance(first, Pair | Ranked)):

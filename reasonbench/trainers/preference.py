@@ -6,7 +6,6 @@ folder, so that the reference is never in memory beside the model.
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 from collections.abc import Callable, Sequence
@@ -17,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from reasonbench.errors import UsageError
-from reasonbench.runs.files import atomic_write
 from reasonbench.trainers import checkpoint
 from reasonbench.trainers.attention import MULTIPLE, use_short_attention
 from reasonbench.trainers.config import SftConfig
-from reasonbench.trainers.group_training import LOG, Forward, GroupLoop, GroupRow
+from reasonbench.trainers.group_training import Forward, GroupLoop, GroupRow
 from reasonbench.trainers.masters import MasterOptimizer
 from reasonbench.trainers.preference_config import PreferenceConfig
 from reasonbench.trainers.preference_data import read_preferences
@@ -36,6 +34,7 @@ from reasonbench.trainers.preference_rows import (
     make_groups,
     with_mismatched,
 )
+from reasonbench.trainers.run_record import LOG, write_summary
 from reasonbench.trainers.source import source_of
 from reasonbench.trainers.start import load_model, load_tokenizer, save_model
 from reasonbench.trainers.text_values import REFERENCE, logprob_forward, reference_values
@@ -101,7 +100,7 @@ def train(
         "log": [asdict(row) for row in rows],
     }
     save_model(model, tokenizer, out)
-    atomic_write(out / "training.json", json.dumps(summary, indent=1) + "\n")
+    write_summary(out, summary)
     for name in (checkpoint.FILE, REFERENCE, LOG):
         (out / name).unlink(missing_ok=True)
     return summary

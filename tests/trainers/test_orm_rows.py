@@ -182,3 +182,10 @@ def test_the_command_learns_from_pairs(policy: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert done.exit_code == 0
     assert "held out: accuracy" in done.output
+
+
+def test_a_file_without_rows_is_told(policy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "empty.json"
+    path.write_text("[]")
+    with pytest.raises(UsageError, match="has no rows"):
+        orm.train(settings(policy, data=str(path)), tmp_path / "out")
