@@ -87,11 +87,11 @@ def sft(
         values.pop("init", None)
         values.pop("tokenizer", None)
     if lora is not None:
-        values["lora"] = {**(values.get("lora") or {}), "rank": lora, "alpha": 2.0 * lora}
+        table(values, "lora").update(rank=lora, alpha=2.0 * lora)
     if merge:
         if not values.get("lora"):
             raise UsageError("--merge adds adapters to the model: give --lora RANK with it")
-        values["lora"] = {**values["lora"], "merge": True}
+        table(values, "lora")["merge"] = True
     if save_every is not None:
         values["checkpoint_every"] = save_every
     if log:
@@ -153,6 +153,9 @@ def _reward_options(command: Callable[..., None]) -> Callable[..., None]:
                 help="Where the model goes, and the labels that are made for it.",
             ),
             click.option(
+                "--save-every", type=int, help="Updates between two checkpoints (100); 0: none."
+            ),
+            click.option(
                 "--set",
                 "settings",
                 multiple=True,
@@ -198,6 +201,7 @@ def _reward(
     benchmark: str | None,
     policy: str | None,
     out: Path | None,
+    save_every: int | None,
     settings: tuple[str, ...],
     resume: bool,
     quiet: bool,
@@ -211,9 +215,11 @@ def _reward(
     values |= {k: v for k, v in (("data", data), ("model", model)) if v is not None}
     if runs:
         values["runs"] = runs
+    if save_every is not None:
+        values["checkpoint_every"] = save_every
     for key, value in (("benchmark", benchmark), ("policy", policy)):
         if value is not None:
-            values.setdefault("labels", {})[key] = value
+            table(values, "labels")[key] = value
     for setting in settings:
         assign(values, setting)
     folder = out or Path("runs") / f"{kind}-{Path(recipe or model or 'model').stem}"
@@ -264,6 +270,14 @@ def assign(values: dict[str, Any], setting: str) -> None:
             raise UsageError(f"--set {setting}: {part} is no table of settings")
         values = inner
     values[last] = value
+
+
+def table(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """The settings inside a table of settings, to be added to; a new one where there is none."""
+    inner = values.setdefault(name, {})
+    if not isinstance(inner, dict):
+        raise UsageError(f"{name} is {inner!r}, not a table of settings: write [{name}]")
+    return inner
 
 
 def _check_folder(folder: Path, resume: bool) -> None:

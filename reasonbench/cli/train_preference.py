@@ -57,6 +57,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--model", help="The model folder, or hub name, to start from."),
             click.option("--out", type=folder, help="Where the model goes."),
             click.option(
+                "--save-every", type=int, help="Updates between two checkpoints (100); 0: none."
+            ),
+            click.option(
                 "--set", "settings", multiple=True, metavar="KEY=VALUE",
                 help="A setting: optimizer.adamw_lr=1e-6.",
             ),
@@ -76,11 +79,12 @@ def _train(
     pairs: str | None,
     model: str | None,
     out: Path | None,
+    save_every: int | None,
     settings: tuple[str, ...],
     resume: bool,
     quiet: bool,
 ) -> None:
-    from reasonbench.cli.train import _check_folder, _check_torch, assign
+    from reasonbench.cli.train import _check_folder, _check_torch, assign, table
     from reasonbench.trainers.config import load_recipe
 
     if recipe is None and data is None and not runs:
@@ -91,8 +95,10 @@ def _train(
         values |= {"data": data, "runs": runs}
     if model is not None:
         values["model"] = model
+    if save_every is not None:
+        values["checkpoint_every"] = save_every
     if pairs is not None:
-        values.setdefault("pairs", {})["kind"] = pairs
+        table(values, "pairs")["kind"] = pairs
     for setting in settings:
         assign(values, setting)
     _check_torch()

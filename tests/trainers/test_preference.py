@@ -115,7 +115,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     policy: Path, tmp_path: Path, method: str, kill_at: int
 ) -> None:
     data = write(tmp_path, rows("label" if method == "kto" else "pair"))
-    config = settings(policy, data, method=method, epochs=2.5, checkpoint_every=2)
+    config = settings(policy, data, method=method, epochs=2.5, checkpoint_every=2, log_every=3)
     whole: list[GroupRow] = []
     preference.train(config, tmp_path / "whole", whole.append)
 
@@ -316,6 +316,7 @@ def test_the_command_trains_from_a_file(policy: Path, tmp_path: Path) -> None:
         (("dpo", "--data", "x.jsonl", "--set", "betta=1"), "did you mean beta"),
         (("dpo", "--data", "x.jsonl", "--set", "pairs.gapp=1"), "unknown training setting"),
         (("dpo", "--data", "x.jsonl", "--set", "beta=0"), "training setting beta"),
+        (("dpo", "--data", "x.jsonl", "--save-every", "-1"), "setting checkpoint_every"),
         (("ipo", "--data", "x.jsonl", "--set", "rankings=plackett-luce"), "a loss of dpo"),
         (("kto", "--data", "x.jsonl", "--set", "sft=1"), "no chosen response"),
         (("orpo", "--data", "x.jsonl", "--set", "reference=x"), "no reference model"),
@@ -328,3 +329,24 @@ def test_bad_input_gets_a_sentence(
         CliRunner().invoke(
             cli, [*arguments, "--out", str(tmp_path / "out")], catch_exceptions=False
         )
+
+
+@pytest.mark.parametrize(
+    ("table", "arguments"),
+    [
+        ("pairs", ("dpo", "--run", "x", "--pairs", "label")),
+        ("labels", ("prm", "--policy", "x")),
+        ("lora", ("sft", "--lora", "4")),
+    ],
+)
+def test_a_recipe_whose_table_is_a_number_gets_a_sentence(
+    tmp_path: Path, table: str, arguments: tuple[str, ...]
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(f"{table} = 1\n")
+    with pytest.raises(UsageError, match=f"{table} is 1, not a table of settings"):
+        CliRunner().invoke(cli, [*arguments, "--recipe", str(path)], catch_exceptions=False)
+
+
+def test_checkpoints_are_written_unless_told_otherwise() -> None:
+    assert parse_preference({"data": "x.jsonl"}).checkpoint_every == 100
