@@ -12,7 +12,7 @@ import torch
 
 from reasonbench.errors import UsageError
 from reasonbench.runs.files import replacing
-from reasonbench.trainers.checkpoint import FILE
+from reasonbench.trainers.checkpoint import FILE, read
 from reasonbench.trainers.grpo_config import VOLATILE, GrpoConfig
 from reasonbench.trainers.rl_metrics import Spent
 from reasonbench.trainers.rollouts import Rollouts, of_plain, to_plain
@@ -60,13 +60,10 @@ def load(folder: Path, config: GrpoConfig) -> tuple[Place, dict[str, Any]]:
     """Takes up a checkpoint: random states at once; the place, and the state of the learner.
 
     Raises:
-        UsageError: there is none, it cannot be read, or it is of a run with other settings.
+        UsageError: there is none, it is damaged, or it is of a run with other settings.
     """
-    path = folder / FILE
-    if not path.is_file():
-        raise UsageError(f"there is no checkpoint to resume in {folder}")
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    mine, theirs = _fixed(config), state.get("config", {})
+    path, state = folder / FILE, read(folder)
+    mine, theirs = _fixed(config), state["config"]
     if changed := sorted(k for k in mine if mine[k] != theirs.get(k)):
         raise UsageError(
             f"{path} is of a run with another {', '.join(changed)}: "
