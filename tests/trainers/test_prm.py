@@ -77,7 +77,8 @@ def labels(folder: Path) -> Path:
             Solution((f"{good}" + END, f"{good}"), (8, 1), (8, 1), True),
             Solution((f"{bad}" + END, f"{bad}"), (0, 0), (8, 1), False),
         )
-        rows.append(asdict(Labelled(f"p{n}", "toy", f"What is {good}?", "Answer.", solutions)))
+        question = f"What is {good}" + "?" * (1 + n // 10)  # each is asked once
+        rows.append(asdict(Labelled(f"p{n}", "toy", question, "Answer.", solutions)))
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
     return path
 
@@ -205,7 +206,8 @@ def test_frozen_layers_keep_their_weights(policy: Path, tmp_path: Path) -> None:
     prm.train(parse_reward(PrmConfig, base), tmp_path / "out")
     before, after = (load_file(f / "model.safetensors") for f in (policy, tmp_path / "out"))
     changed = {n for n, w in after.items() if n in before and not torch.equal(w, before[n])}
-    assert changed and not any("layers.0" in n or "embed_tokens" in n for n in changed)
+    assert changed
+    assert not any("layers.0" in n or "embed_tokens" in n for n in changed)
 
 
 def test_nothing_left_to_train_on_is_told(policy: Path, tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def labelled(folder: Path) -> str:
     for n in range(40):
         digit, other = str(n % 10), f"{(n + 3) % 10} {n % 10}"
         steps, labels = ([digit, other], "+-") if n % 2 else ([digit, digit], "++")
-        made.append({"prompt": f"What is {digit}?", "steps": steps, "labels": list(labels)})
+        prompt = f"What is {digit}" + "?" * (1 + n // 10)  # each is asked once
+        made.append({"prompt": prompt, "steps": steps, "labels": list(labels)})
     return str(written(made, folder))
 
 
