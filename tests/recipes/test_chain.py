@@ -143,7 +143,7 @@ def test_every_part_of_the_loop_hands_on_what_it_makes(tmp_path: Path) -> None:
         (row,) = by[name].rows
         assert row["problems"] == 2
         assert row["length"] > 0
-    assert [row["strategy"] for row in by["judged"].rows] == ["cot@2", "wbon@2"]
+    assert [row["strategy"] for row in by["judged"].rows] == ["cot@2", "wbon@2:scorer=reward"]
     for name in ("data", "rl", "labels", "judged"):
         assert (by[name].generated or 0) > 0
     assert (by["sft"].trained or 0) > 0
