@@ -18,8 +18,6 @@ from reasonbench.types import Completion, Problem, Prompt
 MODEL = "model"
 """The name of the reward model among the components, and among the rewards of a problem."""
 
-_ACCURACY = "accuracy"
-
 
 @dataclass(frozen=True, slots=True)
 class Worth:
@@ -74,7 +72,7 @@ class Judge:
             judged = await judge_fully(self.rules, problem, prompt, completion)
         rewards, total = dict(judged.components), judged.reward
         failed = judged.verdict is not None and judged.verdict.verdict == "ungraded"
-        if failed and self._counts(_ACCURACY, problem):
+        if failed and self._misses(problem, rewards):
             total = math.nan
         if self.model is not None and _applies(MODEL, problem):
             value = await self._modelled(self.model, problem, completion)
@@ -84,9 +82,14 @@ class Judge:
                 total += self.model.weight * (math.nan if value is None else value)
         return Worth(total, rewards, judged.correct)
 
-    def _counts(self, name: str, problem: Problem) -> bool:
-        return _applies(name, problem) and any(
-            weighted.weight for weighted in self.rules if weighted.rule.name == name
+    def _misses(self, problem: Problem, rewards: Mapping[str, float]) -> bool:
+        """Whether a rule that counts and looks at the verdict has given nothing."""
+        return any(
+            weighted.weight
+            and getattr(weighted.rule, "graded", True)
+            and _applies(weighted.rule.name, problem)
+            and weighted.rule.name not in rewards
+            for weighted in self.rules
         )
 
     async def _modelled(
