@@ -33,7 +33,7 @@ class CriticConfig(_Strict):
     clip: float = Field(default=0.2, gt=0)
     """How far a value may move from its old one before the loss is cut (PPO's value clipping)."""
     warmup: int = Field(default=0, ge=0)
-    """Updates in which only the critic learns."""
+    """Batches of roll-outs at the beginning from which only the critic learns."""
     whiten: bool = True
     """Advantages of a batch get mean 0 and deviation 1."""
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -215,14 +215,15 @@ def algorithm(config: GrpoConfig, max_tokens: int) -> Algorithm:
         raise UsageError(f"overlong_cache {cache} must be below max_tokens {max_tokens}")
     if not preset.critic and config.group < 2:
         raise UsageError(f"preset {preset.name} compares the roll-outs of a group: set group to 2+")
+    filtered = preset.filter_groups if config.filter_groups is None else config.filter_groups
+    if filtered and config.group < 2:
+        raise UsageError("filter_groups compares the roll-outs of a group: set group to 2+")
     if config.minibatches > config.problems * config.group:
         raise UsageError("minibatches cannot be more than the roll-outs of a batch")
     return Algorithm(
         loss=loss,
         advantage="gae" if preset.critic else config.advantage or preset.advantage,
-        filter_groups=(
-            preset.filter_groups if config.filter_groups is None else config.filter_groups
-        ),
+        filter_groups=filtered,
         overlong=overlong,
         cache=cache,
         reference_every=config.reference_every or preset.reference_every,
@@ -298,16 +299,24 @@ def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
             value = defaults[name]
             values.setdefault(setting, value if name == "temperature" else int(value))
     if "lr" in defaults:
-        values["optimizer"] = _rates(defaults["lr"]) | values.get("optimizer", {})
+        values["optimizer"] = _over(_rates(defaults["lr"]), values.get("optimizer", {}))
     critic: dict[str, Any] = {k: defaults[k] for k in ("gamma", "lam") if k in defaults}
     if "value_clip" in defaults:
         critic["clip"] = defaults["value_clip"]
-    critic |= values.get("critic", {})
     if "critic_lr" in defaults:
-        critic["optimizer"] = _rates(defaults["critic_lr"]) | critic.get("optimizer", {})
+        critic["optimizer"] = _rates(defaults["critic_lr"])
     if critic:
-        values["critic"] = critic
+        given_critic = values.get("critic", {})
+        if "optimizer" in critic and isinstance(given_critic, Mapping):
+            rates = _over(critic["optimizer"], given_critic.get("optimizer", {}))
+            given_critic = {**given_critic, "optimizer": rates}
+        values["critic"] = _over(critic, given_critic)
     return values
+
+
+def _over(defaults: Mapping[str, Any], given: Any) -> Any:
+    """The defaults under a table; what is none is left as it is, for the check to refuse."""
+    return {**defaults, **given} if isinstance(given, Mapping) else given
 
 
 def _rates(rate: float) -> dict[str, float]:

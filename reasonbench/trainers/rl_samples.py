@@ -26,10 +26,11 @@ class Samples:
         """
         self._path, self._groups = folder / FILE, groups
         if self._path.is_file():
-            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if _step(line) <= step]
-            if len(kept) < len(lines):
-                atomic_write(self._path, "".join(kept))
+            # only "\n" ends a line: responses hold other separators, and a kill may cut a character
+            with self._path.open(encoding="utf-8", newline="\n", errors="replace") as file:
+                kept = "".join(line for line in file if _step(line) <= step)
+            if len(kept.encode()) != self._path.stat().st_size:
+                atomic_write(self._path, kept)
 
     def add(self, step: int, batch: Rollouts) -> None:
         """The first groups of a step that was trained on."""

@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,19 @@ def test_kept_rollouts_end_with_the_step_that_a_run_goes_on_from(tmp_path: Path)
     assert [row["reward"] for row in rows[:2]] == [1.0, None]
 
 
+def test_kept_rollouts_may_hold_any_separator_of_lines(tmp_path: Path) -> None:
+    odd = replace(rollout(1.0), completion=completion("one\u2028two\u0085three\x0c"))
+    samples = Samples(tmp_path, 1, 0)
+    for step in (1, 2):
+        samples.add(step, batch((odd,)))
+    path = tmp_path / "rollouts.jsonl"
+    with path.open("ab") as file:
+        file.write('{"step": 3, "response": "é'.encode()[:-1])  # killed within a character
+    Samples(tmp_path, 1, 1)
+    (kept,) = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    assert json.loads(kept)["response"] == "one\u2028two\u0085three\x0c"
+
+
 def test_metrics_of_rollouts() -> None:
     group = (
         rollout(1.0, 2),
@@ -330,6 +344,11 @@ def test_late_rollouts_are_corrected_unless_told_otherwise() -> None:
         ({"steps": 0}, "steps"),
         ({"overlong": "soft", "overlong_cache": 64}, "below max_tokens"),
         ({"benchmark": []}, "name the problems"),
+        ({"benchmark": 3}, "benchmark"),
+        ({"preset": "ppo", "filter_groups": True}, "filter_groups compares"),
+        ({"preset": "ppo", "optimizer": 3}, "optimizer"),
+        ({"preset": "ppo", "critic": 3}, "critic"),
+        ({"preset": "ppo", "critic": {"optimizer": 3}}, "critic.optimizer"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(settings: dict[str, Any], what: str) -> None:
