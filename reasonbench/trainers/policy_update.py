@@ -44,14 +44,19 @@ class Sums:
             `loss`, `value_loss`, `grad_norm`, `critic_norm`.
         maxima: largest values.
         updates: of the policy.
+        critic_updates: of the critic.
+        critic_tokens: that went through the critic's loss, once for each pass of an update.
         tokens: trained tokens, once for each pass of an update.
-        read: tokens that went through a model forwards and backwards, prompts included.
+        read: tokens that went through a model forwards and backwards, prompts included, once for
+            the policy and once for the critic.
         scored: tokens that went forwards only (old, reference, values).
     """
 
     totals: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     maxima: dict[str, float] = field(default_factory=dict)
     updates: int = 0
+    critic_updates: int = 0
+    critic_tokens: int = 0
     tokens: int = 0
     read: int = 0
     scored: int = 0
@@ -247,12 +252,17 @@ class Learner:
                 total += self._policy_pass(batch, micro, divisor, sums)
             if self.critic is not None:
                 self._critic_pass(self.critic, batch, micro, divisor, sums)
-            sums.read += micro.padded.ids.numel()
         sums.tokens += sum(batch.rows[index].count for index in active)
         drift += sums.totals["drift"]
         self._check(total, drift / max(1.0, sums.totals["tokens"] - tokens), sums, step)
         if self.critic is not None:
-            sums.totals["critic_norm"] += self.critic.optimizer.step(scale)
+            critic_norm = self.critic.optimizer.step(scale)
+            if not math.isfinite(critic_norm):
+                raise TrainingDiverged(
+                    f"the gradient of the critic is {critic_norm} in step {step + 1}"
+                )
+            sums.critic_updates += 1
+            sums.totals["critic_norm"] += critic_norm
         if warming:
             return
         norm = self.optimizer.step(scale)
@@ -281,6 +291,7 @@ class Learner:
         loss, found = policy_loss(self.algorithm.loss, tokens, divisor)
         torch.autograd.backward(loss)
         sums.add(found)
+        sums.read += micro.padded.ids.numel()
         assert scored.entropy is not None
         sums.totals["entropy"] += float(scored.entropy.detach().sum())
         return loss.item()
@@ -300,6 +311,8 @@ class Learner:
         )
         torch.autograd.backward(loss)
         sums.add(found)
+        sums.read += micro.padded.ids.numel()
+        sums.critic_tokens += sum(batch.rows[index].count for index in micro.rows)
         sums.totals["value_loss"] += loss.item()
 
     def _check(self, total: float, drift: float, sums: Sums, step: int) -> None:

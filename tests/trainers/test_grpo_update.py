@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from reasonbench.trainers import policy_update
 from reasonbench.trainers.grpo_config import algorithm, parse_grpo
 from reasonbench.trainers.policy_update import Learner, Sums
 from reasonbench.trainers.rollouts import Group, Rollout, Rollouts
+from reasonbench.trainers.sft import TrainingDiverged
 from reasonbench.trainers.start import load_model, load_tokenizer
 from reasonbench.types import Completion, Finish, Problem, Prompt, Question, Usage
 from tests.trainers.tiny import config as sft_config
@@ -201,8 +203,26 @@ def test_the_critic_learns_alone_while_it_warms_up(start: Any) -> None:
     sums = taught.learn(batch(MIXED, FLAT), 0)
     assert sums.updates == 0
     assert sums.totals["critic_norm"] > 0
-    taught.learn(batch(MIXED, FLAT), 1)
+    assert (sums.critic_updates, sums.critic_tokens) == (1, 12)
+    both = taught.learn(batch(MIXED, FLAT), 1)
     assert taught.updates == 1
+    assert both.read == 2 * sums.read  # policy and critic each have read every row
+
+
+def test_a_gradient_of_the_critic_that_is_no_number_stops_the_run(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught = learner(start, preset="ppo", loss={"beta": 0.0}, minibatches=1)
+    assert taught.critic is not None
+    true_loss = policy_update.value_loss
+
+    def broken(*given: Any) -> Any:
+        loss, found = true_loss(*given)
+        return loss * math.nan, found
+
+    monkeypatch.setattr(policy_update, "value_loss", broken)
+    with pytest.raises(TrainingDiverged, match="critic"):
+        taught.learn(batch(MIXED, FLAT), 0)
 
 
 def test_a_learner_goes_on_from_its_state(start: Any) -> None:
