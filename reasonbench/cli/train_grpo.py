@@ -224,7 +224,8 @@ def _check_folder(folder: Path, resume: bool) -> None:
         raise UsageError(f"there is no run to resume in {folder}")
     if not resume and (folder / "checkpoint.pt").is_file():
         raise UsageError(f"{folder} holds an unfinished run: add --resume, or choose another --out")
-    if (folder / "model.safetensors").exists() and not (folder / "checkpoint.pt").is_file():
+    trained = [*folder.glob("*.safetensors*"), *folder.glob("training.json")]
+    if trained and not (folder / "checkpoint.pt").is_file():
         raise UsageError(f"{folder} already holds a trained model: choose another --out")
 
 

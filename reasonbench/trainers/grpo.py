@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from typing import Any
 import torch
 
 from reasonbench.engines.base import LiveEngine
+from reasonbench.errors import UsageError
 from reasonbench.grading.graders import Graders
 from reasonbench.in_loop import EvalPoint, InLoop
 from reasonbench.open_run import open_run
@@ -48,6 +50,9 @@ BEST = "best"
 
 _VERIFIED = 8
 """Roll-outs that each push is checked with."""
+
+_VERIFIED_TOKENS = 64
+"""Tokens at the start of each of them."""
 
 
 def train(
@@ -92,6 +97,7 @@ async def train_async(
     """
     begun = cpu_seconds()
     watcher = watcher or Silent()
+    _check_start(out)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
@@ -102,8 +108,6 @@ async def train_async(
         prepared = prepare(config, graders)
         settings = config.model_dump(mode="json", exclude_none=True)
         store = stack.enter_context(open_run(out, {"train": "grpo", **settings}, VOLATILE))
-        loggers = open_loggers(config.log, out, settings)
-        stack.callback(loggers.close)
         place = Place(0, 0, None, Spent())
         learner = Learner(
             config, prepared.algorithm, prepared.model, prepared.pad_id, prepared.multiple
@@ -111,6 +115,8 @@ async def train_async(
         if resume and (out / checkpoint.FILE).is_file():
             place, state = rl_checkpoint.load(out, config)
             learner.load(state)
+        loggers = open_loggers(config.log, out, settings, after=place.step or None)
+        stack.callback(loggers.close)
         store.rewind(place.step, place.step)
         watcher.starting(config.model)
         opened = await open_all(stack, config, prepared, engine)
@@ -125,6 +131,18 @@ async def train_async(
             config, out, store, opened, learner, in_loop, place, watcher, stop, begun, loggers
         )
         return await run.loop()
+
+
+def _check_start(out: Path) -> None:
+    """Raises:
+    UsageError: several processes were started, or the folder's run has ended.
+    """
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        raise UsageError(
+            "reinforcement learning is one process on one device: start it without torchrun"
+        )
+    if (out / "training.json").is_file() and not (out / checkpoint.FILE).is_file():
+        raise UsageError(f"the run in {out} has ended: choose another folder")
 
 
 class _Run:
@@ -163,6 +181,8 @@ class _Run:
         self.cpu_before = begun - place.spent.cpu_seconds
         self.step_seconds = 0.0
         self.first = place.step
+        self.told_empty = False
+        self.on_gpu = self.model.device.type == "cuda"
 
     async def loop(self) -> Trained:
         """From the place to the end."""
@@ -196,13 +216,15 @@ class _Run:
         following: asyncio.Task[Rollouts] | None = None
         if config.asynchronous and place.step + 1 < config.steps:
             following = asyncio.create_task(self.sampler.batch(place.step))
-        elif self.model.device.type == "cuda":
+        elif self.on_gpu:
             # one GPU for both: the engine's memory is the trainer's until the push
             await self.engine.sleep(discard=True)
+        learning = time.perf_counter()
         try:
             sums = await asyncio.get_running_loop().run_in_executor(
                 self.thread, self.learner.learn, batch, place.step
             )
+            train_seconds = time.perf_counter() - learning
             if following is not None:
                 place.pending = await following
         except BaseException:
@@ -210,24 +232,27 @@ class _Run:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
             raise
-        trained = time.perf_counter()
         staleness = place.step - batch.version
         place.step += 1
         checked = await self._push(batch)
         seconds = time.perf_counter() - started
         metrics = self._measure(batch, sums, seconds)
         metrics |= {"staleness": float(staleness), **checked}
-        metrics |= {
-            "rollout_seconds": batch.seconds,
-            "train_seconds": trained - started - (0.0 if staleness else batch.seconds),
-        }
+        metrics |= {"rollout_seconds": batch.seconds, "train_seconds": train_seconds}
         self.store.add_training(place.step, metrics, weight_version=place.step)
         self.loggers.log(place.step, metrics)
+        if not (sums.updates or sums.critic_updates or self.told_empty):
+            self.told_empty = True
+            self.watcher.noticed(
+                f"step {place.step}: no group had rewards that differ: nothing was learned"
+            )
         self.samples.add(place.step, batch)
         self.metrics = metrics
         self._tell(metrics, batch, sums, seconds)
-        await self._evaluate()
-        if config.save_every and place.step % config.save_every == 0 and place.step < config.steps:
+        better = await self._evaluate()
+        # with a new best, so that a kill takes back no evaluation whose model BEST holds
+        due = bool(config.save_every) and (better or place.step % config.save_every == 0)
+        if due and place.step < config.steps:
             await self._save()
 
     async def _push(self, batch: Rollouts | None) -> dict[str, float]:
@@ -235,14 +260,10 @@ class _Run:
         version = self.place.step
         report = await push(self.engine, self.model, version)
         found = await verify(
-            self.engine, self.model, _samples(batch), self._tolerance(), version=version
+            self.engine, self.model, checked_with(batch), self._tolerance(), version=version
         )
-        return {
-            "push_seconds": report.seconds,
-            "verify_seconds": found.seconds,
-            "verify_gap": found.mean,
-            "verify_gap_max": found.max,
-        }
+        gaps = {"verify_gap": found.mean, "verify_gap_max": found.max} if found.tokens else {}
+        return {"push_seconds": report.seconds, "verify_seconds": found.seconds, **gaps}
 
     def _tolerance(self) -> Tolerance | None:
         if self.config.tolerance is None:
@@ -256,8 +277,7 @@ class _Run:
         spent, info = self.place.spent, self.engine.info
         spent.tokens_rollout += batch.usage.decode_tokens
         spent.tokens_trained += sums.tokens
-        spent.flops += rl_metrics.rollout_flops(batch, info)
-        spent.flops += rl_metrics.training_flops(sums, batch, info)
+        spent.flops += batch.flops + rl_metrics.training_flops(sums, batch, info)
         spent.seconds += seconds
         spent.cpu_seconds = cpu_seconds() - self.cpu_before
         return {
@@ -268,9 +288,9 @@ class _Run:
             "tokens": float(spent.tokens),
             "flops": spent.flops,
             "seconds": spent.seconds,
-            "gpu_seconds": spent.seconds * self.config.gpus,
             "cpu_seconds": spent.cpu_seconds,
             "weight_version": float(self.place.step),
+            **({"gpu_seconds": spent.seconds * self.config.gpus} if self.on_gpu else {}),
         }
 
     def _tell(
@@ -284,18 +304,26 @@ class _Run:
             StepRow(place.step, steps, metrics, speed, pace * (steps - place.step))
         )
 
-    async def _evaluate(self) -> None:
-        """Evaluate the weights of now where it is due, and at the end; keep the best."""
+    async def _evaluate(self) -> bool:
+        """Evaluate the weights of now where it is due, and at the end; whether they are the best.
+
+        The best are kept in BEST, with their step in `step.json`.
+        """
         loop, step = self.in_loop, self.place.step
         if loop is None or not (loop.is_due(step) or step == self.config.steps):
-            return
+            return False
         points = await loop.evaluate(self.engine, step=step, version=step, stop=self.stop)
         if points:
             self.watcher.evaluated(points)
         found = {f"eval/{p.benchmark}/{p.strategy}": p.accuracy for p in points}
         self.loggers.log(step, found)
-        if loop.best is not None and loop.best.step == step:
-            save_model(self.model, self.tokenizer, self.out / BEST)
+        best = loop.best
+        if best is None or best.step != step:
+            return False
+        (self.out / BEST / "step.json").unlink(missing_ok=True)
+        save_model(self.model, self.tokenizer, self.out / BEST)
+        atomic_write(self.out / BEST / "step.json", json.dumps(_plain(best), indent=1) + "\n")
+        return True
 
     async def _save(self) -> None:
         """The checkpoint; what is logged until now is on disk before it."""
@@ -312,19 +340,35 @@ class _Run:
             "last": self.metrics,
         }
         if best is not None:
-            summary["best"] = {
-                "benchmark": best.benchmark,
-                "strategy": best.strategy,
-                "step": best.step,
-                "accuracy": best.accuracy,
-                "interval": list(best.interval),
-            }
+            summary["best"] = _plain(best)
         atomic_write(self.out / "training.json", json.dumps(summary, indent=1) + "\n")
 
 
-def _samples(batch: Rollouts | None) -> list[Sample]:
-    """Roll-outs to check a push with: the first of the first groups."""
+def _plain(point: EvalPoint) -> dict[str, Any]:
+    return {
+        "benchmark": point.benchmark,
+        "strategy": point.strategy,
+        "step": point.step,
+        "accuracy": point.accuracy,
+        "interval": list(point.interval),
+    }
+
+
+def checked_with(batch: Rollouts | None) -> list[Sample]:
+    """Roll-outs to check a push with: each group's shortest, of these the shortest, their starts.
+
+    Memory and time of the check grow with their tokens, what it finds hardly does.
+    """
     if batch is None:
         return []
-    chosen = [group[0] for group in batch.groups[:_VERIFIED]]
-    return [(r.prompt.token_ids, r.completion.token_ids) for r in chosen if r.completion.token_ids]
+    found: list[Sample] = []
+    for group in batch.groups:
+        pairs = [(r.prompt.token_ids, r.completion.token_ids) for r in group]
+        if pairs := [pair for pair in pairs if pair[1]]:
+            found.append(min(pairs, key=_length))
+    chosen = sorted(found, key=_length)[:_VERIFIED]
+    return [(prompt, written[:_VERIFIED_TOKENS]) for prompt, written in chosen]
+
+
+def _length(sample: Sample) -> int:
+    return len(sample[0]) + len(sample[1])

@@ -13,6 +13,10 @@ from reasonbench.trainers.rollouts import Rollout, Rollouts
 from reasonbench.trainers.rules.reflection import reflections
 from reasonbench.types import ModelInfo
 
+_TOKEN_MEANS = (
+    "entropy", "clip_low", "clip_high", "clip_dual", "kl", "drift", "mismatch", "corrected",
+)  # fmt: skip
+
 _BACKWARD = 2
 """FLOPs of a backward pass over those of the forward pass."""
 
@@ -44,10 +48,12 @@ class Spent:
 def of_rollouts(batch: Rollouts) -> dict[str, float]:
     """Metrics of a batch of roll-outs.
 
-    `reward`, `reward/NAME` and `accuracy` are means over the roll-outs that have them; lengths are
-    in tokens, the 10th, 50th and 90th percentile of all and means by outcome; `truncated` is the
-    share that the limit cut, `groups_flat` the share of sampled groups without variance,
-    `reflection` the mean number of reflection words ("wait", "let me check") of a roll-out.
+    `reward`, `reward/NAME` and `accuracy` are means over the roll-outs that have them, in groups
+    that are trained on; `accuracy_all` is over all that were sampled, those of groups left out for
+    want of variance included. Lengths are in tokens, the 10th, 50th and 90th percentile of all and
+    means by outcome; `truncated` is the share that the limit cut, `groups_flat` the share of
+    sampled groups without variance, `reflection` the mean number of reflection words ("wait", "let
+    me check") of a roll-out.
     """
     rollouts = batch.flatly
     found = {
@@ -55,6 +61,8 @@ def of_rollouts(batch: Rollouts) -> dict[str, float]:
         "groups_sampled": float(batch.sampled),
         "groups_failed": float(batch.failed),
     }
+    if batch.graded:
+        found["accuracy_all"] = batch.right / batch.graded
     if not rollouts:
         return found
     rewards = [r.reward for r in rollouts if not math.isnan(r.reward)]
@@ -97,48 +105,25 @@ def of_update(sums: Sums, lr: float) -> dict[str, float]:
     Means over the tokens that went through the loss (those of roll-outs with an advantage, or all
     where the loss has a KL): `entropy` and `kl` in nats, the clipped shares, `mismatch` (|log π −
     log π_engine|; with late roll-outs it holds the step in between). `ratio_max` is the largest
-    ratio, `loss` and `grad_norm` are means over the updates.
+    ratio, `loss` and `grad_norm` are means over the updates. Those of the critic (`value_loss`,
+    `value_error`, `clip_value`, `critic_norm`) are means over its own tokens and updates. What was
+    not measured, since nothing was updated, is left out.
     """
-    totals, tokens = sums.totals, max(1.0, sums.totals["tokens"])
-    updates = max(1, sums.updates)
-    found = {
-        "loss": totals["loss"] / updates,
-        "grad_norm": totals["grad_norm"] / updates,
-        "entropy": totals["entropy"] / tokens,
-        "updates": float(sums.updates),
-        "lr": lr,
-        **sums.maxima,
-    }
-    for name in ("clip_low", "clip_high", "clip_dual", "kl", "drift", "mismatch", "corrected"):
-        if name in totals:
-            found[name] = totals[name] / tokens
-    if "value_loss" in totals:
-        found["value_loss"] = totals["value_loss"] / updates
-        found["value_error"] = totals["value_error"] / tokens
-        found["clip_value"] = totals["clip_value"] / tokens
+    totals = sums.totals
+    found = {"updates": float(sums.updates), "lr": lr, **sums.maxima}
+    for name in ("loss", "grad_norm"):
+        if sums.updates:
+            found[name] = totals[name] / sums.updates
+    for name in _TOKEN_MEANS:
+        if name in totals and totals["tokens"]:
+            found[name] = totals[name] / totals["tokens"]
+    for name in ("value_loss", "critic_norm"):
+        if sums.critic_updates:
+            found[name] = totals[name] / sums.critic_updates
+    for name in ("value_error", "clip_value"):
+        if sums.critic_tokens:
+            found[name] = totals[name] / sums.critic_tokens
     return found
-
-
-def rollout_flops(batch: Rollouts, model: ModelInfo) -> float:
-    """Of writing a batch: forward passes, shared prompts once.
-
-    Groups that were left out are charged as those that are there.
-    """
-    if not (model.active_parameters and model.layers and model.hidden_size):
-        return 0.0
-    kept = sum(len(rollout.completion.token_ids) for rollout in batch.flatly)
-    share = batch.usage.decode_tokens / max(1, kept)
-    return share * math.fsum(
-        flops(
-            model.active_parameters,
-            len(group[0].prompt.token_ids),
-            sum(len(r.completion.token_ids) for r in group),
-            layers=model.layers,
-            hidden=model.hidden_size,
-            completions=len(group),
-        )
-        for group in batch.groups
-    )
 
 
 def training_flops(sums: Sums, batch: Rollouts, model: ModelInfo) -> float:

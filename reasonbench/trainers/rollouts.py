@@ -16,13 +16,22 @@ from typing import Any
 from reasonbench import benchmarks, protocols
 from reasonbench.engines.base import Engine, EngineDeadError, EngineError
 from reasonbench.errors import UsageError
+from reasonbench.metrics import flops
 from reasonbench.prompts import configure, stop_strings
 from reasonbench.protocols import Protocol
 from reasonbench.seeds import request_seed
 from reasonbench.trainers.grpo_config import GrpoConfig
 from reasonbench.trainers.rl_problems import Cursor, as_plain, from_plain
 from reasonbench.trainers.rl_rewards import Judge
-from reasonbench.types import Completion, Problem, Prompt, RequestKey, SamplingParams, Usage
+from reasonbench.types import (
+    Completion,
+    ModelInfo,
+    Problem,
+    Prompt,
+    RequestKey,
+    SamplingParams,
+    Usage,
+)
 
 FLAT = 1e-6
 """Rewards of a group that differ by no more than this are equal."""
@@ -60,10 +69,10 @@ Group = tuple[Rollout, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """A group that is left out: why, and what its other requests cost."""
+    """A group that is left out: why, and what its other requests have given."""
 
     error: EngineError
-    usage: Usage
+    rollouts: Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,9 @@ class Rollouts:
         failed: groups left out because a request failed.
         usage: of all requests.
         seconds: wall-clock seconds.
+        graded: roll-outs of the groups written that were graded, those of groups left out included.
+        right: how many of these are right.
+        flops: of writing everything, groups left out included; 0 where the model is unknown.
     """
 
     groups: tuple[Group, ...]
@@ -87,6 +99,9 @@ class Rollouts:
     failed: int
     usage: Usage
     seconds: float
+    graded: int = 0
+    right: int = 0
+    flops: float = 0.0
 
     @property
     def flatly(self) -> list[Rollout]:
@@ -174,17 +189,19 @@ class Sampler:
         config, started = self.config, time.perf_counter()
         kept: list[Group] = []
         sampled = flat = failed = 0
-        usage = Usage()
+        usage, compute, verdicts = Usage(), 0.0, list[bool]()
         refused: EngineError | None = None
         for _ in range(config.refills + 1):
             for group in await self._round(self.problems.take(config.problems - len(kept))):
+                written = group.rollouts if isinstance(group, _Failed) else group
+                usage = sum((r.completion.usage for r in written), usage)
+                compute += writing_flops(written, self.engine.info)
                 if isinstance(group, _Failed):
                     refused = refused or group.error
-                    usage += group.usage
                     failed += 1
                     continue
                 sampled += 1
-                usage = sum((r.completion.usage for r in group), usage)
+                verdicts += [r.correct for r in group if r.correct is not None]
                 even = is_flat(group)
                 flat += even
                 if not (even and self.filter_groups):
@@ -194,7 +211,18 @@ class Sampler:
         if refused is not None and not sampled:
             raise refused
         seconds = time.perf_counter() - started
-        return Rollouts(tuple(kept), version, sampled, flat, failed, usage, seconds)
+        return Rollouts(
+            tuple(kept),
+            version,
+            sampled,
+            flat,
+            failed,
+            usage,
+            seconds,
+            graded=len(verdicts),
+            right=sum(verdicts),
+            flops=compute,
+        )
 
     async def _round(self, taken: Sequence[tuple[int, Problem]]) -> list[Group | _Failed]:
         """The groups of some problems, in their order; an error ends the requests of all."""
@@ -226,7 +254,7 @@ class Sampler:
             else:
                 rollouts.append(one)
         if refused is not None:
-            return _Failed(refused, sum((r.completion.usage for r in rollouts), Usage()))
+            return _Failed(refused, tuple(rollouts))
         return tuple(rollouts)
 
     async def _one(self, group: int, problem: Problem, prompt: Prompt, sample: int) -> Rollout:
@@ -251,6 +279,20 @@ def is_flat(group: Group) -> bool:
     """Whether nothing can be learned from comparing the roll-outs of a group."""
     rewards = [r.reward for r in group if math.isfinite(r.reward)]
     return not rewards or max(rewards) - min(rewards) <= FLAT
+
+
+def writing_flops(group: Group, model: ModelInfo) -> float:
+    """Of writing a group: forward passes, the prompt once; 0 where the model is unknown."""
+    if not (group and model.active_parameters and model.layers and model.hidden_size):
+        return 0.0
+    return flops(
+        model.active_parameters,
+        len(group[0].prompt.token_ids),
+        sum(len(r.completion.token_ids) for r in group),
+        layers=model.layers,
+        hidden=model.hidden_size,
+        completions=len(group),
+    )
 
 
 def check_limits(config: GrpoConfig, problems: Sequence[Problem]) -> int:

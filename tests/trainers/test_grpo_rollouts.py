@@ -12,6 +12,7 @@ import pytest
 from reasonbench.engines.base import EngineError
 from reasonbench.grading.graders import Graders
 from reasonbench.trainers.grpo_config import parse_grpo
+from reasonbench.trainers.rl_metrics import of_rollouts
 from reasonbench.trainers.rl_problems import Cursor
 from reasonbench.trainers.rl_rewards import Judge
 from reasonbench.trainers.rollouts import Rollouts, Sampler
@@ -33,7 +34,7 @@ Answers = Callable[[int, int], str | None]
 class Scripted:
     """An engine that writes what it is told for a problem and a sample; None is refused."""
 
-    info = ModelInfo("scripted", "none", "0", chat_template=False)
+    info = ModelInfo("scripted", "none", "0", active_parameters=1000, layers=2, hidden_size=8)
     in_flight = 64
 
     def __init__(self, answers: Answers) -> None:
@@ -91,3 +92,19 @@ def test_what_a_failed_group_has_cost_is_counted() -> None:
     assert places(made) == [1]
     assert made.usage.requests == 3
     assert made.usage.decode_tokens == 9
+    alone = batch(lambda _, __: "\\boxed{4}", problems=1)
+    assert alone.flops < made.flops < 2 * alone.flops
+
+
+def test_accuracy_is_known_of_groups_that_are_left_out() -> None:
+    right, wrong = "\\boxed{4}", "\\boxed{5}"
+    every = batch(lambda g, i: right if g < 3 or i else wrong, problems=1, filtered=True)
+    assert places(every) == [3]
+    assert (of_rollouts(every)["accuracy"], of_rollouts(every)["accuracy_all"]) == (0.5, 7 / 8)
+
+
+def test_a_batch_without_a_group_has_cost_what_was_written() -> None:
+    made = batch(lambda _, __: "\\boxed{4}", problems=1, filtered=True)
+    assert made.groups == ()
+    assert made.flops > 0
+    assert of_rollouts(made)["accuracy_all"] == 1.0
