@@ -16,11 +16,19 @@ from safetensors.torch import load_file, save_file
 from reasonbench.builtin import model_path
 from reasonbench.checkpoints import SETTLED_SECONDS, Checkpoint, Ready, find, is_whole
 from reasonbench.cli import main
-from reasonbench.config import make
+from reasonbench.cli.progress import EvalProgress
+from reasonbench.cli.terminal import terminal
+from reasonbench.cli.watch import _Watching
+from reasonbench.config import as_toml, make
 from reasonbench.errors import UsageError
+from reasonbench.evaluations import Evaluations
+from reasonbench.grading.graders import Graders
+from reasonbench.open_run import open_run
 from reasonbench.runs import Run
 from reasonbench.serving import Serving
 from reasonbench.types import Message, RequestKey, SamplingParams
+from tests.recorded_files import write_problems
+from tests.test_in_loop import Live
 
 WEIGHTS = "model.safetensors"
 
@@ -234,3 +242,29 @@ def test_a_first_checkpoint_that_cannot_be_opened_ends_the_watch(
     assert run(arguments(tmp_path / "w", tmp_path / "run", "--max-minutes", "1")) == 2
     assert "checkpoint-1" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_last_checkpoint_that_is_left_out_ends_the_watch(tmp_path: Path) -> None:
+    settings = {
+        "watch": str(tmp_path / "w"), "watch_until": 2, "engine": "transformers",
+        "benchmark": [str(write_problems(tmp_path / "sums.jsonl"))], "strategy": ["cot@1"],
+        "fields": {"prompt": "problem", "answer": "answer", "id": "id"},
+    }  # fmt: skip
+    config = make(settings)
+    refused = Checkpoint(2, small(tmp_path / "w" / "checkpoint-2"))
+
+    async def go() -> None:
+        said, generating = terminal(stderr=True, quiet=True), asyncio.Event()
+        graders, serving = Graders(), Serving(config)
+        with open_run(tmp_path / "run", as_toml(config)) as store:
+            evaluations = Evaluations(store, config, graders)
+            await evaluations.evaluate(Live(version=1), step=1, version=1)
+            watching = _Watching(config, evaluations, serving, said)
+            assert not watching.finished
+            progress = EvalProgress(said, generating, quiet=True)
+            assert not await watching.evaluate(refused, progress, asyncio.Event())
+            assert watching.finished
+        await serving.aclose()
+        await graders.aclose()
+
+    asyncio.run(go())

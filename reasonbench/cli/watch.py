@@ -103,8 +103,9 @@ class _Watching:
 
     @property
     def finished(self) -> bool:
-        """Whether the last checkpoint that was asked for has been evaluated."""
-        done = (point.step for point in self._evaluations.points)
+        """Whether the last checkpoint that was asked for has been evaluated, or left out."""
+        done = [point.step for point in self._evaluations.points]
+        done += [checkpoint.step for checkpoint in self._refused]
         return self._until is not None and max(done, default=-1) >= self._until
 
     def next(self) -> Checkpoint | None:
