@@ -203,6 +203,9 @@ def _grpo(config: Any, folder: Path, progress: Progress) -> Done:
     from reasonbench.runs import is_run
     from reasonbench.trainers.grpo import train_async
 
+    if (folder / "training.json").is_file() and not _resume(folder):
+        return measured.learned(folder)  # killed between its end and its record
+
     async def work(stop: asyncio.Event) -> Any:
         with progress.learning(config.steps, stop) as watcher:
             resume = is_run(folder)
