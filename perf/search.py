@@ -29,24 +29,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import math
 import os
-import random
-import shutil
 import statistics
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
+
+from search_lengths import Lengths, endless
 
 from reasonbench import benchmarks
 from reasonbench.builtin import model_path
 from reasonbench.engines import EngineConfig, open_engine
-from reasonbench.engines.base import Engine, Watch
 from reasonbench.engines.vllm import VllmEngine
 from reasonbench.grading.ends import ends
 from reasonbench.meter import Meter
@@ -60,11 +55,8 @@ from reasonbench.strategies import parse
 from reasonbench.strategies.search import Judge, Search
 from reasonbench.tree import Node
 from reasonbench.types import (
-    Completion,
     Problem,
-    Prompt,
     Question,
-    RequestKey,
     SamplingParams,
     Usage,
 )
@@ -99,52 +91,6 @@ class Anew:
 
     async def aclose(self) -> None:
         pass
-
-
-class Lengths:
-    """An engine whose steps are as long as real ones, whatever the policy would have written.
-
-    Args:
-        engine: with a policy that does not end by itself.
-        median, spread: of the log-normal number of tokens of a step.
-        steps: the fewest and the most steps of a path, drawn evenly for each problem.
-    """
-
-    def __init__(
-        self, engine: Engine, median: float, spread: float, steps: tuple[int, int]
-    ) -> None:
-        self.engine = engine
-        self.middle, self.spread, self.steps = math.log(median), spread, steps
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.engine, name)
-
-    async def sample(
-        self, prompt: Prompt, params: SamplingParams, key: RequestKey, watch: Watch | None = None
-    ) -> Completion:
-        draw = random.Random(params.seed)
-        drawn = round(draw.lognormvariate(self.middle, self.spread))
-        count = max(2, min(drawn, params.max_tokens))
-        wanted = random.Random(key.problem_id).randint(*self.steps)
-        last = len(key.path) >= wanted + draw.choice((-1, 0, 1))
-        step = replace(params, max_tokens=count, stop=(), stop_pattern=None)
-        made = await self.engine.sample(prompt, step, key, watch)
-        return replace(made, finish="stop", stop_reason=None if last else params.stop[0])
-
-
-@contextmanager
-def endless(folder: Path) -> Iterator[Path]:
-    """A copy of a model that has no token to end with."""
-    with tempfile.TemporaryDirectory() as name:
-        copy = Path(name) / "policy"
-        shutil.copytree(folder, copy)
-        for file in ("config.json", "generation_config.json", "tokenizer_config.json"):
-            if (path := copy / file).is_file():
-                settings = json.loads(path.read_text(encoding="utf-8"))
-                for key in ("eos_token_id", "eos_token"):
-                    settings.pop(key, None)
-                path.write_text(json.dumps(settings), encoding="utf-8")
-        yield copy
 
 
 class Barrier:
