@@ -243,7 +243,7 @@ def learn(
             group["lr"] = 5e-3 * min(1.0, (update + 1) / 30) * (1 - share)
         optimizer.step()
     with torch.no_grad():
-        # a token's own code at the size of the residual stream, whose norm follows
+        # the last dimension is the surprise's own; nothing else is written
         mlp.down_proj.weight[-1] = out.weight[0]
 
 
