@@ -52,6 +52,8 @@ _CHECKER_SECONDS = 5.0
 _LONG, _USES = 0.5, 500
 """A checker that took so many CPU seconds for a program, or judged so many, is replaced."""
 _IDLE_SHARE = 0.1
+_BLINK = 10 * SLICE
+"""Of the seconds between two looks no more count: the machine stood still for the rest."""
 _STARVED = 4
 """Times the wall-clock limit after which even a program that never got a processor is ended."""
 
@@ -233,17 +235,22 @@ class _Zygote:
         poll.register(self.control, select.POLLIN | select.POLLHUP)
         before = 0.0 if judge is None else judge.cpu()
         waited = 0.0 if judge is None else _queued(judge.pid)
-        why = ""
+        why, seen, looked = "", 0.0, started
         while not why:
             for descriptor, _ in poll.poll(1000 * SLICE):
                 why = "ended" if descriptor == awaited else "cancelled"
+            now = time.monotonic()
+            seen, looked = seen + min(now - looked, _BLINK), now
             if not why and "watch" in self.layers:
                 judging = queued = 0.0
                 if (
                     judge is not None
                 ):  # a candidate that waits for its checker waits for nothing else
                     judging, queued = judge.cpu() - before, _queued(judge.pid) - waited
-                why = self._excess(child, judge, judging, queued, limits, started)
+                if now - started > _STARVED * limits["wall"]:
+                    why = "wall"
+                else:
+                    why = self._excess(child, judge, judging, queued, limits, seen)
         if why == "cancelled":
             self.control.recv(64)
         with contextlib.suppress(ProcessLookupError):
@@ -273,17 +280,15 @@ class _Zygote:
         judging: float,
         queued: float,
         limits: dict[str, Any],
-        started: float,
+        elapsed: float,
     ) -> str:
         """Which limit that the kernel does not keep is passed, "" for none.
 
         Args:
             judging: CPU seconds of the checker on this child.
             queued: seconds that the checker was ready to run and got no processor.
+            elapsed: seconds since the start in which the machine was seen to run.
         """
-        elapsed = time.monotonic() - started
-        if elapsed > _STARVED * limits["wall"]:
-            return "wall"
         if judging > limits["process"]["cpu"] + _CHECKER_SECONDS:
             return "checker"
         used = judging
@@ -344,11 +349,11 @@ class _At6(Ruleset):
 
 
 def _runnable(pid: int) -> bool:
-    """Whether a thread of the process computes, or would if it got a processor."""
+    """Whether a thread of the process computes, would if it could, or waits for a disk."""
     with contextlib.suppress(OSError, IndexError):
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
-                if file.read().rpartition(b")")[2].split()[0] == b"R":
+                if file.read().rpartition(b")")[2].split()[0] in b"RD":
                     return True
     return False
 
