@@ -177,10 +177,10 @@ class _Reader:
         for spelled in sorted(strategies, key=lambda s: strategies[s].n):
             strategy = strategies[spelled]
             for point in self._points(spelled, strategy, halves=difficulty == "pass@1"):
-                one_of_one = _is_subset(strategy) and strategy.name != "cot" and point.size == 1
+                one_of_one = is_subset(strategy) and strategy.name != "cot" and point.size == 1
                 if not (one_of_one and task[spelled] in averaged):  # the same samples as `cot`
                     found[point.series, point.size] = point
-        order = list(dict.fromkeys(_series(s) for s in strategies.values()))
+        order = list(dict.fromkeys(series_of(s) for s in strategies.values()))
         points = sorted(found.values(), key=lambda p: (order.index(p.series), p.size))
         return RunPoints(
             self.name,
@@ -204,13 +204,16 @@ class _Reader:
         samples = sum(m.samples for m in measured)
         cut = sum(m.truncated for m in measured) / samples if samples else 0.0
         sides: list[Mapping[int, Column]] = []
-        if halves and _is_subset(strategy):
-            sides = [self._columns(strategy, self._measured(spelled, parity)) for parity in (0, 1)]
-        for size, column in self._columns(strategy, measured).items():
+        if halves and is_subset(strategy):
+            sides = [
+                columns_of(strategy, list(self.clusters), self._measured(spelled, parity))
+                for parity in (0, 1)
+            ]
+        for size, column in columns_of(strategy, list(self.clusters), measured).items():
             yield Point(
                 run=self.name,
-                series=_series(strategy),
-                label=_series(strategy)
+                series=series_of(strategy),
+                label=series_of(strategy)
                 if strategy.name == "cot"  # its mean over n samples is what one of them is worth
                 else spell(strategy.model_copy(update={"n": size})),
                 size=size,
@@ -243,30 +246,6 @@ class _Reader:
             weight_version=self.version,
         )
 
-    def _columns(self, strategy: AnyStrategy, measured: Sequence[Measured]) -> dict[int, Column]:
-        """What a strategy reaches at every size that its rows in results.json have."""
-        held = max((m.pool.graded for m in measured), default=0)
-        if held == 0:
-            return {}
-        held = max(len(m.pool.correct) for m in measured)
-        most = held if isinstance(strategy, Search) else min(strategy.n, held)
-        if not _is_subset(strategy):
-            sizes = {strategy.n: most}
-        elif strategy.name == "cot":
-            sizes = {1: 1}
-        else:
-            sizes = {k: k for k in sorted({*powers_of_two(most), most})}
-        values = problem_scores(
-            [m.pool for m in measured], strategy.metric, list(sizes.values())
-        ).values
-        return {
-            size: {
-                key: Reached(float(score), _known(policy_tokens(size, m)))
-                for key, m, score in zip(self.clusters, measured, values[:, column], strict=True)
-            }
-            for column, size in enumerate(sizes)
-        }
-
     def _difficulty(
         self, kind: DifficultyKind, strategies: Mapping[str, AnyStrategy]
     ) -> Difficulty | None:
@@ -274,7 +253,7 @@ class _Reader:
         able = [
             spelled
             for spelled, s in strategies.items()
-            if _is_subset(s)
+            if is_subset(s)
             and (s.scorer == REWARD if kind == "reward" else True)
             and (s.n > 1 or kind == "reward")
         ]
@@ -302,12 +281,48 @@ def _half(stored: StoredProblem, parity: int) -> StoredProblem:
     return stored._replace(samples=tuple(s for s in stored.samples if s.sample % 2 == parity))
 
 
-def _is_subset(strategy: AnyStrategy) -> bool:
+def columns_of(
+    strategy: AnyStrategy, keys: Sequence[str], measured: Sequence[Measured]
+) -> dict[int, Column]:
+    """What a strategy reaches at every size that its rows in results.json have.
+
+    Args:
+        keys: of the problems (`key_of`), in the order of `measured`.
+        measured: as the strategy sees its samples.
+
+    Returns:
+        By size; empty where nothing is graded.
+    """
+    held = max((m.pool.graded for m in measured), default=0)
+    if held == 0:
+        return {}
+    held = max(len(m.pool.correct) for m in measured)
+    most = held if isinstance(strategy, Search) else min(strategy.n, held)
+    if not is_subset(strategy):
+        sizes = {strategy.n: most}
+    elif strategy.name == "cot":
+        sizes = {1: 1}
+    else:
+        sizes = {k: k for k in sorted({*powers_of_two(most), most})}
+    values = problem_scores(
+        [m.pool for m in measured], strategy.metric, list(sizes.values())
+    ).values
+    return {
+        size: {
+            key: Reached(float(score), _known(policy_tokens(size, m)))
+            for key, m, score in zip(keys, measured, values[:, column], strict=True)
+        }
+        for column, size in enumerate(sizes)
+    }
+
+
+def is_subset(strategy: AnyStrategy) -> bool:
     """Whether any of its samples make a smaller one of it: it neither searches nor has an order."""
     return not isinstance(strategy, Search | Adaptive)
 
 
-def _series(strategy: AnyStrategy) -> str:
+def series_of(strategy: AnyStrategy) -> str:
+    """The strategy with its options, without its size."""
     options = spell(strategy).partition(":")[2]
     return f"{strategy.name}:{options}" if options and options_of(strategy) else strategy.name
 
