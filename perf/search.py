@@ -1,7 +1,7 @@
 """Beam search three ways: problems beside each other, in lock-step, and one after another.
 
     python perf/search.py [--problems 64] [--n 16] [--m 4] [--rounds 5] [--policy P] [--reward R]
-        [--bind] [--natural]
+        [--bind] [--natural] [--peers]
     python perf/search.py --simulate
 
 Same engines, seeds and step lengths; the same trees grow in each way, and the script checks it.
@@ -18,8 +18,10 @@ which hardly vary.
   concurrent batch), as search-and-learn does;
 - `one by one`: a problem is finished before the next begins, as its_hub and OpenR do.
 
-Scores are computed anew for every prefix (as those do), or incrementally; the two are timed apart.
-Rounds alternate. `--bind` gives the policy's and the reward's process a core each.
+Scores are computed anew for every prefix (as those do), or incrementally (as here); each way is
+timed with both. `--peers` leaves out ours with scores anew and one problem after another with
+incremental ones, which nobody runs. Rounds alternate. `--bind` gives the policy's and the reward's
+process a core each.
 
 `--simulate` replays such searches on two simulated GPUs: a decoding step takes as long for one
 request as for many, up to saturation, and a scored token costs a share of that.
@@ -29,10 +31,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -217,6 +220,7 @@ async def compare(
     clock: Callable[[], float],
     reset: Callable[[], Awaitable[object]],
     busy: Callable[[], dict[str, float]] = dict,
+    without: Collection[tuple[str, str]] = (),
 ) -> None:
     """Every way with every reward, in alternating rounds; prints the table.
 
@@ -224,6 +228,7 @@ async def compare(
         clock: seconds, of the wall or of a simulation.
         reset: is called before each search.
         busy: processor seconds of each process so far.
+        without: (scores, way) that are not run.
     """
     ways: dict[str, Way] = {
         "ours": searches.ours,
@@ -237,6 +242,8 @@ async def compare(
     for number in range(rounds):
         for scoring, reward in rewards.items():
             for name, way in ways.items():
+                if (scoring, name) in without:
+                    continue
                 await reset()
                 before = busy()
                 took, found, usage = await timed(way, reward, clock)
@@ -250,15 +257,18 @@ async def compare(
                       f"{'' if same else '  OTHER TREES'}", flush=True)  # fmt: skip
     print(f"\n{len(searches.problems)} problems, {searches.strategy.name}@{searches.strategy.n}, "
           f"median of {rounds} rounds")  # fmt: skip
+    best = statistics.median(seconds["incremental", "ours"])
     for scoring in rewards:
-        base = statistics.median(seconds[scoring, "ours"])
         print(f"  scores {scoring}")
+        same = statistics.median(seconds.get((scoring, "ours"), [math.nan]))
         for name in ways:
+            if (scoring, name) in without:
+                continue
             times, usage = seconds[scoring, name], usages[scoring, name]
             middle = statistics.median(times)
             print(
-                f"    {name:<11} {middle:>8.2f} s  x{middle / base:.2f}"
-                f"  ({min(times):.2f} – {max(times):.2f})  {usage.decode_tokens:,} decoded, "
+                f"    {name:<11} {middle:>8.2f} s  x{middle / best:.2f} of ours, incremental, "
+                f"x{middle / same:.2f} of ours, {scoring}  ({min(times):.2f} – {max(times):.2f})  {usage.decode_tokens:,} decoded, "
                 f"{usage.reward_tokens:,} scored tokens"
             )
             if parts := worked.get((scoring, name)):
@@ -345,6 +355,7 @@ async def search_with(args: argparse.Namespace, policy: Path) -> None:
             time.perf_counter,
             reset,
             busy,
+            {("anew", "ours"), ("incremental", "one by one")} if args.peers else (),
         )
     finally:
         await engine.aclose()
@@ -360,6 +371,7 @@ def main() -> None:
     parser.add_argument("--policy", help="folder of the policy; the built-in one")
     parser.add_argument("--reward", default="builtin-prm")
     parser.add_argument("--bind", action="store_true", help="a core for each engine")
+    parser.add_argument("--peers", action="store_true", help="only what ours or a peer does")
     parser.add_argument("--natural", action="store_true", help="the policy's own steps")
     parser.add_argument("--median", type=float, default=17.0, help="tokens of a step")
     parser.add_argument("--spread", type=float, default=1.0, help="of their logarithm")

@@ -89,6 +89,7 @@ def measure(
             classes=answers,
             scores=scores,
             weights=weights,
+            power=strategy.power,
             cluster=problem.source,
             level=problem.level,
             subject=problem.subject,

@@ -32,6 +32,10 @@ class Ballot:
     """[R] what a class is worth, in [0, 1]."""
     equal: bool
     """Whether all voters weigh the same, and more than 0: a plain majority vote."""
+    order: npt.NDArray[np.intp] | None
+    """[n] samples by falling score where their rank is what weighs (Borda); else None."""
+    power: float
+    """Exponent of a rank's weight."""
     key: int
     """Seeds the subsets, so that a problem's estimate does not depend on the other problems."""
 
@@ -54,6 +58,8 @@ def ballot(
     correct: Sequence[bool | float | None],
     weights: Sequence[float | None] | None = None,
     *,
+    scores: Sequence[float | None] | None = None,
+    power: float = 1.0,
     name: str = "",
 ) -> Ballot:
     """Count in the graded samples of one problem.
@@ -62,6 +68,9 @@ def ballot(
         classes: answer class per sample, −1 for none; labels are arbitrary.
         correct: verdict per sample; those that are None are dropped.
         weights: ≥ 0 per sample, None or NaN is 0; everyone weighs 1 where there are none.
+        scores: by which a Borda vote ranks the samples, instead of `weights`; None or NaN is last,
+            and of equal ones the earlier sample stands before.
+        power: of k samples the one ranked r votes (k − r + 1)^power.
         name: the problem's id, which seeds its subsets.
 
     Raises:
@@ -71,8 +80,10 @@ def ballot(
     labels: dict[int, int] = {}
     kept: list[int] = []
     weighed: list[float] = []
+    ranked: list[float] = []
     right: list[float] = []
-    for label, verdict, weight in zip(classes, correct, everyone, strict=True):
+    ranks = everyone if scores is None else scores
+    for label, verdict, weight, score in zip(classes, correct, everyone, ranks, strict=True):
         if verdict is None:
             continue
         vote = NO_ANSWER if label == NO_ANSWER else labels.setdefault(label, len(labels))
@@ -82,13 +93,16 @@ def ballot(
         kept.append(vote)
         weighed.append(0.0 if vote == NO_ANSWER else value)
         right.append(float(verdict))
+        ranked.append(math.inf if score is None or math.isnan(score) else -score)
     votes = np.array(kept, dtype=np.intp)
     heavy = np.array(weighed, dtype=np.float64)
     voting = votes >= 0
     sizes = np.bincount(votes[voting], minlength=len(labels))
     credits = np.bincount(votes[voting], np.array(right)[voting], len(labels)) / sizes
     cast = heavy[voting]
+    alike = bool(cast.size and cast[0] > 0 and (cast == cast[0]).all())
+    order = None if scores is None else np.argsort(np.array(ranked), kind="stable")
     return Ballot(
-        votes, heavy, credits, bool(cast.size and cast[0] > 0 and (cast == cast[0]).all()),
+        votes, heavy, credits, alike and order is None, order, power,
         int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big"),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from reasonbench.metrics.passk import g_pass_at_k, pass_at_k, pass_hat_k, powers
 from reasonbench.metrics.types import Bounds, Estimate, MetricResult, ProblemPool
 from reasonbench.metrics.votes import MONTE_CARLO_STDERR, expected_votes
 
-METRICS = ("pass@k", "maj@k", "bon@k", "wbon@k", "pass^k", "g-pass@k")
+METRICS = ("pass@k", "maj@k", "bon@k", "wbon@k", "borda@k", "pass^k", "g-pass@k")
 """Names of the metrics; pass@1 is `pass@k` at k = 1."""
 
 
@@ -185,12 +185,14 @@ def _fill(
 ) -> None:
     """Write the estimates of `members` into their rows of `values` and `stderr`."""
     sizes = [[min(k, sum(v is not None for v in verdicts[i])) for k in ks] for i in members]
-    if name in ("maj@k", "wbon@k"):
+    if name in ("maj@k", "wbon@k", "borda@k"):
         ballots = [
             ballot(
                 pools[i].classes,
                 verdicts[i],
                 pools[i].weights if name == "wbon@k" else None,
+                scores=pools[i].scores if name == "borda@k" else None,
+                power=pools[i].power,
                 name=pools[i].problem_id,
             )
             for i in members
@@ -297,7 +299,7 @@ def _check(pools: Sequence[ProblemPool], name: str, ks: Sequence[int], tau: floa
     for k in ks:
         if not 1 <= k <= most:
             raise UsageError(f"k = {k} is outside 1…{most}, the samples of each problem.")
-    column = {"bon@k": "scores", "wbon@k": "weights"}.get(name)
+    column = {"bon@k": "scores", "borda@k": "scores", "wbon@k": "weights"}.get(name)
     for pool in pools if column else ():
         if getattr(pool, column or "") is None:
             raise UsageError(f"{name} needs {column}, and problem {pool.problem_id} has none.")

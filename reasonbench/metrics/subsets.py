@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from reasonbench.metrics.ballot import Ballot, Floats
 
@@ -30,6 +31,8 @@ def vote(votes: Ballot, drawn: Floats) -> Floats:
         [S] in [0, 1]: the mean credit of the classes whose weights sum highest, 0 where nobody
         in the subset voted. A class whose members all weigh 0 can win only against such.
     """
+    if votes.order is not None:
+        return _borda(votes, votes.order, drawn)
     voters = np.flatnonzero(votes.classes >= 0)
     weight = np.zeros((votes.n, len(votes.credits)))
     weight[voters, votes.classes[voters]] = votes.weights[voters]
@@ -42,10 +45,30 @@ def vote(votes: Ballot, drawn: Floats) -> Floats:
         anyone = present.any(axis=1)
     else:
         anyone = totals.max(axis=1) > 0
+    return np.where(anyone, _credit(votes, totals), 0.0)
+
+
+def _borda(votes: Ballot, order: npt.NDArray[np.intp], drawn: Floats) -> Floats:
+    """`vote` where the sample ranked r of a subset of k weighs (k − r + 1)^power.
+
+    All of the subset are ranked; those without an answer hold their rank and abstain.
+    """
+    sorted_ = drawn[:, order]
+    below = sorted_.sum(axis=1, keepdims=True) - sorted_.cumsum(axis=1) + 1
+    weight = sorted_ * below**votes.power
+    member = np.zeros((votes.n, len(votes.credits)))
+    voters = np.flatnonzero(votes.classes >= 0)
+    member[voters, votes.classes[voters]] = 1.0
+    totals = weight @ member[order]
+    return np.where(totals.max(axis=1) > 0, _credit(votes, totals), 0.0)
+
+
+def _credit(votes: Ballot, totals: Floats) -> Floats:
+    """[S] the mean credit of the classes with the largest of the totals [S, R]."""
     top = totals.max(axis=1, keepdims=True)
     tied = (totals >= top - TIE * np.abs(top)).astype(np.float64)
     credit: Floats = (tied @ votes.credits) / tied.sum(axis=1)
-    return np.where(anyone, credit, 0.0)
+    return credit
 
 
 def is_listable(n: int, k: int) -> bool:

@@ -26,6 +26,8 @@ class ProblemPool:
     """A scorer's value, higher is better; None or NaN is missing and ranks last."""
     weights: tuple[float | None, ...] | None = None
     """Voting weight ≥ 0 for `wbon`; None or NaN is missing and counts as 0."""
+    power: float = 0.5
+    """Exponent of `borda@k`: of k samples the one ranked r by its score votes (k − r + 1)^power."""
     cluster: str = ""
     """The source that variants of one problem share; the problem itself where empty."""
     level: str | None = None
@@ -123,7 +125,7 @@ class MetricResult:
     """A metric over a set of problems."""
 
     name: str
-    """`pass@k`, `maj@k`, `bon@k`, `wbon@k`, `pass^k`, `g-pass@k`."""
+    """`pass@k`, `maj@k`, `bon@k`, `wbon@k`, `borda@k`, `pass^k`, `g-pass@k`."""
     k: int
     value: float
     """Mean over problems with a graded sample, in [0, 1]; NaN where there is none."""

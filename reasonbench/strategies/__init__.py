@@ -37,6 +37,7 @@ BUILTIN = {
     "maj": "reasonbench.strategies.maj:Majority",
     "bon": "reasonbench.strategies.bon:BestOfN",
     "wbon": "reasonbench.strategies.wbon:WeightedBestOfN",
+    "selfcert": "reasonbench.strategies.selfcert:SelfCertainty",
     "codet": "reasonbench.strategies.codet:CodeT",
     "asc": "reasonbench.strategies.asc:AdaptiveConsistency",
     "esc": "reasonbench.strategies.esc:EarlyStopping",

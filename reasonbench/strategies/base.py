@@ -113,6 +113,11 @@ class Strategy(Draws):
         return None
 
     @property
+    def power(self) -> float:
+        """Exponent of a vote by rank (`borda@k`)."""
+        return 0.5
+
+    @property
     def steps(self) -> str:
         """What ends a step for the reward, as the option `step` spells it."""
         return STEP

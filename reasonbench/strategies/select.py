@@ -44,3 +44,17 @@ def weighted(candidates: Sequence[Candidate], seed: int) -> int | None:
 def majority(candidates: Sequence[Candidate], seed: int) -> int | None:
     """The largest answer class (Wang et al. 2022, section 2): every answer weighs the same."""
     return weighted([c._replace(weight=1.0) for c in candidates], seed)
+
+
+def borda(candidates: Sequence[Candidate], seed: int, power: float) -> int | None:
+    """argmax over answer classes of the sum of (n − rank + 1)^power (Kang et al. 2025).
+
+    Ranks are by falling score, candidates without one last; one without an answer holds its rank
+    and abstains. Ties between classes are broken at random by `seed`.
+    """
+    known = [-math.inf if c.score is None or math.isnan(c.score) else c.score for c in candidates]
+    order = sorted(range(len(candidates)), key=lambda i: -known[i])
+    ranked = list(candidates)
+    for place, i in enumerate(order):
+        ranked[i] = candidates[i]._replace(weight=float(len(candidates) - place) ** power)
+    return weighted(ranked, seed)

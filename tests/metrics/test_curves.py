@@ -68,6 +68,9 @@ def test_every_metric_by_hand() -> None:
         "bon@k": (1 + 0) / 2,
         # Hard: the right one weighs most.
         "wbon@k": ((3 + 3 / 2) / 6 + 3 / 6) / 2,
+        # Of two the higher score votes √2, the lower 1. Easy as bon. Hard: the lowest, which is
+        # right, wins only beside the one that abstains.
+        "borda@k": (1 + 1 / 6) / 2,
     }
     assert set(expected) == set(METRICS)
     for name, value in expected.items():
