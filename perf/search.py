@@ -268,8 +268,8 @@ async def compare(
             middle = statistics.median(times)
             print(
                 f"    {name:<11} {middle:>8.2f} s  x{middle / best:.2f} of ours, incremental, "
-                f"x{middle / same:.2f} of ours, {scoring}  ({min(times):.2f} – {max(times):.2f})  {usage.decode_tokens:,} decoded, "
-                f"{usage.reward_tokens:,} scored tokens"
+                f"x{middle / same:.2f} of ours, {scoring}  ({min(times):.2f} – {max(times):.2f})  "
+                f"{usage.decode_tokens:,} decoded, {usage.reward_tokens:,} scored tokens"
             )
             if parts := worked.get((scoring, name)):
                 each = ", ".join(f"{p} {statistics.median(v):.1f}" for p, v in parts.items())
