@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from reasonbench import shards
 from reasonbench.errors import UsageError
 
 DEFAULT_BENCHMARKS = ("builtin-arithmetic", "builtin-countdown")
@@ -67,6 +68,8 @@ class EvalConfig(BaseModel):
     """Field names of benchmark files of one's own."""
     limit: int | None = Field(None, ge=1)
     """Take the fixed, published subset of this many problems of each benchmark."""
+    shard: Name | None = None
+    """i/n: ask the i-th of n parts of each benchmark; `reasonbench merge` puts them together."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of the run: equal seeds give equal completions."""
     system: str | None = None
@@ -184,6 +187,10 @@ def make(values: Mapping[str, Any]) -> EvalConfig:
                 raise UsageError(f"--{name.replace('_', '-')} has no meaning without --reward.")
     if config.max_usd is not None and config.gpu_price is None:
         raise UsageError("--max-usd needs a price: give --gpu-price (US dollars per hour).")
+    if config.shard is not None:
+        shards.parse(config.shard)
+        if config.watch is not None:
+            raise UsageError("--shard has no meaning with --watch: runs of many weights are whole.")
     if config.watch is not None:
         if config.model not in (["builtin"], [str(config.watch)]):
             raise UsageError("--watch says which models are evaluated: leave --model out.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reasonbench import engines, plan
+from reasonbench import engines, plan, shards
 from reasonbench.config import VOLATILE, EvalConfig, as_toml
 from reasonbench.engines.base import Engine
 from reasonbench.errors import UsageError
@@ -106,6 +105,8 @@ async def _evaluate(
         for pool in task.pools:
             store.add_pool(pool.id, pool.recorded)
     store.set_meta(PLAN, json.dumps(describe(config, tasks), ensure_ascii=False))
+    if parts := {task.benchmark.name: task.part for task in tasks if task.part is not None}:
+        store.set_meta(shards.POSITIONS, shards.positions_json(parts))
     started = time.perf_counter()
     graders = Graders(workers=config.grading_workers)
     opened: list[Engine | Reward] = []
@@ -227,7 +228,8 @@ def describe(config: EvalConfig, tasks: Sequence[Task]) -> dict[str, Any]:
                 "source": task.loaded.source,
                 "revision": task.loaded.revision,
                 "problems": len(task.problems),
-                "problem_ids": _hash(task),
+                "problem_ids": shards.ids_digest(p.id for p in task.problems),
+                **({} if task.part is None else {"part": task.part.recorded()}),
                 "pools": {pool.id: {**pool.recorded, "n": pool.n} for pool in task.pools},
                 "tests": {programs: pool.id for programs, pool in task.tests.items()},
                 "completions": {
@@ -252,8 +254,3 @@ def describe(config: EvalConfig, tasks: Sequence[Task]) -> dict[str, Any]:
         "deviations": list(dict.fromkeys(d for task in tasks for d in task.deviations)),
         "notes": list(dict.fromkeys(n for task in tasks for n in task.notes)),
     }
-
-
-def _hash(task: Task) -> str:
-    """sha256 of the problem ids in their order: equal for equal subsets."""
-    return hashlib.sha256("\n".join(p.id for p in task.problems).encode()).hexdigest()

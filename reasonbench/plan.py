@@ -9,7 +9,7 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
-from reasonbench import benchmarks, protocols, strategies
+from reasonbench import benchmarks, protocols, shards, strategies
 from reasonbench.benchmarks.base import Benchmark, Loaded
 from reasonbench.config import DEFAULT_BENCHMARKS, DEFAULT_LIMIT, EvalConfig, Fields
 from reasonbench.errors import UsageError
@@ -81,6 +81,7 @@ class Task:
         deviations: where the settings depart from the protocol, one sentence each.
         notes: what else belongs to the protocol as it was run, one sentence each.
         tests: by the id of a pool of programs, the pool of tests that choose among them.
+        part: what of the benchmark a shard asks; None where it is the whole.
     """
 
     benchmark: Benchmark
@@ -90,6 +91,7 @@ class Task:
     deviations: tuple[str, ...]
     notes: tuple[str, ...] = ()
     tests: Mapping[str, Pool] = field(default_factory=lambda: MappingProxyType({}))
+    part: shards.Part | None = None
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -192,6 +194,13 @@ def _task(config: EvalConfig, model: str, benchmark: Benchmark) -> Task:
                 top_logprobs=max(before.sampling.top_logprobs, strategy.top_logprobs),
             ),
         )
+    notes = [*_notes(config, benchmark, chosen, questions)]
+    part = None
+    if config.shard is not None:
+        part = shards.part(benchmark.name, loaded.problems, shards.parse(config.shard))
+        asked = tuple(loaded.problems[position] for position in part.positions)
+        loaded = replace(loaded, problems=asked)
+        notes.append(shards.note(benchmark.name, part.recorded(), len(asked)))
     return Task(
         benchmark,
         loaded,
@@ -201,8 +210,9 @@ def _task(config: EvalConfig, model: str, benchmark: Benchmark) -> Task:
             f"{protocol.name} on {benchmark.name}: {sentence}"
             for sentence in _departures(benchmark, protocol, list(pools.values()), kind)
         ),
-        tuple(_notes(config, benchmark, chosen, questions)),
+        tuple(notes),
         _tests(config, model, chosen, drawn),
+        part,
     )
 
 

@@ -15,6 +15,7 @@ from reasonbench.errors import UsageError
 COMMANDS = {
     "eval": ("reasonbench.cli.eval", "Evaluate models with strategies on benchmarks."),
     "score": ("reasonbench.cli.score", "Grade recorded completions, without any model."),
+    "merge": ("reasonbench.cli.merge", "Make one run of the shards of an evaluation."),
     "show": ("reasonbench.cli.show", "Print a run: its table and its accuracy over k."),
     "frontier": (
         "reasonbench.cli.frontier",

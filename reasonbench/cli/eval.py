@@ -42,6 +42,7 @@ DATA = "REASONBENCH_DATA"
 @click.option("--level-field", help="Field of the difficulty in it.")
 @click.option("--subject-field", help="Field of the category in it.")
 @click.option("--limit", type=int, help="Take the fixed subset of this many problems.")
+@click.option("--shard", metavar="I/N", help="Ask the I-th of N parts (see `merge`).")
 @click.option("--seed", type=int, help="Seed of the run (default 0).")
 @click.option("--system", help="System prompt.")
 @click.option("--chat/--no-chat", default=None, help="Chat template, or plain text.")
@@ -166,7 +167,9 @@ def run_folders(config: EvalConfig, out: Path | None) -> tuple[Path, list[Path]]
     """
     names = [_slug(model) for model in config.model]
     if out is None:
-        out = run_folder(names[0] if len(names) == 1 else f"{len(names)}-models")
+        name = names[0] if len(names) == 1 else f"{len(names)}-models"
+        shard = "" if config.shard is None else f"-{config.shard.replace('/', '-of-')}"
+        out = run_folder(name + shard)
     if len(names) == 1:
         return out, [out]
     from reasonbench.runs import is_run
