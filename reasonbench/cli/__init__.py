@@ -21,7 +21,12 @@ COMMANDS = {
         "reasonbench.cli.frontier",
         "Accuracy against compute: the Pareto set, and the optimal choice by difficulty.",
     ),
+    "compare": (
+        "reasonbench.cli.compare",
+        "Compare two runs, steps or strategies on the same problems.",
+    ),
     "curves": ("reasonbench.cli.curves", "Draw training runs: accuracy, length, reward, loss."),
+    "view": ("reasonbench.cli.view", "Look at problems, solutions and searches in a browser."),
     "list": ("reasonbench.cli.list", "List benchmarks, strategies, engines or protocols."),
     "export": ("reasonbench.cli.export", "Write a run's table or samples to a file."),
     "doctor": ("reasonbench.cli.doctor", "Say what this machine offers, the sandbox included."),
