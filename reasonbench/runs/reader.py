@@ -31,6 +31,9 @@ _USAGE = (
     "prompt_tokens, cached_tokens, decode_tokens, reward_tokens, reward_cached_tokens, "
     "seconds, requests"
 )
+_COLUMNS = (
+    "problem_id, benchmark, text, instruction, kind, data, gold, level, subject, source, hidden"
+)
 _SERIES = "benchmark = ? AND problem_id = ? AND pool = ? AND weight_version = ?"
 _COMPLETION = (
     "token_ids, text, finish, stop_reason, mean_logprob, token_logprobs, token_confidences, "
@@ -73,8 +76,7 @@ class Reader(SearchReader, TrainingReader):
         """The problems in the order they were added. Lists inside `data` come back as lists."""
         position = 0
         while rows := self._rows(
-            "SELECT position, problem_id, benchmark, text, instruction, kind, data, gold, level, "
-            "subject, source, hidden FROM problems "
+            f"SELECT position, {_COLUMNS} FROM problems "
             "WHERE position > ? AND (benchmark = ? OR ? IS NULL) ORDER BY position LIMIT ?",
             position,
             benchmark,
@@ -84,6 +86,15 @@ class Reader(SearchReader, TrainingReader):
             for row in rows:
                 yield _problem(row[1:])
             position = rows[-1][0]
+
+    def problem(self, benchmark: str, problem_id: str) -> Problem | None:
+        """One problem; None where it is not stored. See `problems`."""
+        rows = self._rows(
+            f"SELECT {_COLUMNS} FROM problems WHERE benchmark = ? AND problem_id = ?",
+            benchmark,
+            problem_id,
+        )
+        return _problem(rows[0]) if rows else None
 
     def prompt(self, benchmark: str, problem_id: str, pool: str) -> StoredPrompt | None:
         """The prompt of a problem in a pool; None where none is stored."""
