@@ -25,6 +25,9 @@ __all__ = [
 GROUP = "reasonbench.engines"
 """Entry points of this group are `async def open(config: EngineConfig) -> Engine`."""
 
+SERVED = "openai:"
+"""What the name of a served model begins with."""
+
 
 class _Builtin(NamedTuple):
     what: str
@@ -42,6 +45,9 @@ _BUILTIN = {
         "train",
     ),
     "replay": _Builtin("completions recorded in a file", "reasonbench.engines.replay", None, None),
+    "openai": _Builtin(
+        "any OpenAI-compatible server", "reasonbench.engines.openai", "aiohttp", "openai"
+    ),
 }
 
 
@@ -69,7 +75,7 @@ async def open_engine(config: EngineConfig) -> Engine:
     """
     name, notice = config.engine, None
     if name == "auto":
-        name, notice = _choose()
+        name, notice = ("openai", None) if config.model.startswith(SERVED) else _choose()
     if name in _BUILTIN:
         if missing := _missing(_BUILTIN[name]):
             raise UsageError(f"the engine {name!r} cannot be used: {missing}.")

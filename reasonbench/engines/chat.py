@@ -40,7 +40,7 @@ class Renderer:
                 f"{self.model} brings no chat template: use it as a base model (without chat)."
             )
         text = self._template(messages, thinking) if chat else plain_text(messages)
-        return Prompt(self.encode(text, special=not chat), text, _thinking_open(text, messages))
+        return Prompt(self.encode(text, special=not chat), text, thinking_open(text, messages))
 
     def encode(self, text: str, *, special: bool) -> tuple[int, ...]:
         """The tokens of a text.
@@ -100,7 +100,7 @@ def plain_text(messages: Sequence[Message]) -> str:
     return "\n\n".join(part for part in (system, body) if part)
 
 
-def _thinking_open(text: str, messages: Sequence[Message]) -> bool:
+def thinking_open(text: str, messages: Sequence[Message]) -> bool:
     """Whether the prompt ends inside a thinking span.
 
     Only what follows the last message that is not the assistant's counts: a question may speak of

@@ -15,10 +15,12 @@ class EngineConfig(BaseModel):
     )
 
     model: str = "builtin"
-    """Folder of a model, hub id, a file of recorded completions (replay), or "builtin"."""
+    """Folder of a model, hub id, a file of recorded completions (replay), "builtin", or
+    openai:NAME of a served model."""
     engine: str = "auto"
-    """"auto" (vllm where it is installed, else transformers), "vllm", "transformers", "replay",
-    or the name of an entry point of the group reasonbench.engines."""
+    """"auto" (openai for openai:NAME, else vllm where it is installed, else transformers), "vllm",
+    "transformers", "replay", "openai", or the name of an entry point of the group
+    reasonbench.engines."""
     revision: str | None = None
     """Branch, tag or commit of a hub model; the newest by default."""
     tokenizer: str | None = None
@@ -42,6 +44,10 @@ class EngineConfig(BaseModel):
     """Options handed to the backend as they are; they win over every default of ours."""
     max_in_flight: int | None = Field(None, ge=1)
     """Most requests inside the engine at once; more wait for their turn."""
+    base_url: tuple[str, ...] = ()
+    """URLs of the servers of a served model (openai): http://HOST:PORT/v1."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the servers' key; the key itself is written nowhere."""
     trust_remote_code: bool = False
     """Run the Python code that a hub model brings along."""
     verbose: bool = False
