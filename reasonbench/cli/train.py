@@ -100,7 +100,7 @@ def sft(
         assign(values, setting)
     config = parse_config(values)
     folder = out or Path("runs") / f"sft-{Path(recipe or model or 'model').stem}"
-    main = int(os.environ.get("RANK", "0")) == 0
+    main = is_first()
     if main:  # the others come to a folder that it has already begun
         _check_folder(folder, resume)
     _check_torch()
@@ -294,6 +294,11 @@ def _check_folder(folder: Path, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
+
+
+def is_first() -> bool:
+    """Whether this process is the one of those that torchrun started that writes and talks."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _check_torch() -> None:

@@ -15,6 +15,7 @@ import click
 from reasonbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from reasonbench.cli.train_progress import TrainProgress
     from reasonbench.trainers.grpo_config import GrpoConfig
     from reasonbench.trainers.rl_watch import Trained, Watcher
 
@@ -69,19 +70,29 @@ def grpo(context: click.Context, /, **given: Any) -> None:
     Roll-outs come from the live engine, rewards from the graders' rules and from reward models.
 
     `reasonbench train grpo --recipe r1-zero-builtin --out DIR` teaches the built-in policy.
+
+    On several GPUs: `torchrun --nproc-per-node 8 -m reasonbench train grpo …`.
     """
-    from reasonbench.cli.train import _check_torch
+    from reasonbench.cli.train import _check_torch, is_first
 
     _check_torch()
     from transformers.utils import logging as transformers_logging
 
+    from reasonbench.trainers import parallel
     from reasonbench.trainers.grpo_config import parse_grpo
 
     transformers_logging.disable_progress_bar()
     config = parse_grpo(settings_of(given))
     folder = given["out"] or Path("runs") / f"grpo-{given['recipe'] or Path(config.model).stem}"
-    _check_folder(folder, given["resume"])
-    context.exit(asyncio.run(_train(config, folder, resume=given["resume"], quiet=given["quiet"])))
+    if first := is_first():
+        _check_folder(folder, given["resume"])
+    with parallel.joined(config.device):
+        if first:
+            quiet = given["quiet"]
+            code = asyncio.run(_train(config, folder, resume=given["resume"], quiet=quiet))
+        else:
+            code = _follow(config, folder)
+    context.exit(code)
 
 
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,6 +191,24 @@ async def _train(config: GrpoConfig, folder: Path, *, resume: bool, quiet: bool)
     return 0
 
 
+def _follow(config: GrpoConfig, folder: Path) -> int:
+    """What the other processes of several do; the exit code.
+
+    A signal is passed on to the first one, which stops after its step; a broken connection ends
+    everybody.
+    """
+    from reasonbench.trainers.rl_team import LeaderLostError, follow
+
+    seen: list[int] = []
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda number, _: seen.append(number))
+    try:
+        done = follow(config, folder, lambda: bool(seen))
+    except LeaderLostError:
+        return 1  # it has said why
+    return int(done is None)
+
+
 def _said(done: Trained) -> str:
     """How the run ended, in a sentence or two."""
     ended = f"wrote {done.folder} after {done.steps} steps"
@@ -194,19 +223,26 @@ def _said(done: Trained) -> str:
     )
 
 
-def _stop_on_interrupt(stop: asyncio.Event, progress: Any) -> None:
-    """The first Ctrl-C or SIGTERM stops after the step in progress; a second one ends it all."""
+def _stop_on_interrupt(stop: asyncio.Event, progress: TrainProgress) -> None:
+    """The first Ctrl-C or SIGTERM stops after the step in progress; a second one ends it all.
+
+    Under `torchrun`, which sends what it gets and kills half a minute later, only the latter does.
+    """
+    from reasonbench.trainers.ranks import world_size
+
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
+    alone = world_size() == 1
 
     def first(which: signal.Signals) -> None:
-        for each in signals:
+        for each in signals if alone or not progress.started else ():
             loop.remove_signal_handler(each)
         if not progress.started:  # nothing is done yet, and an engine cannot be hurried
             signal.raise_signal(which)
             return
+        if not stop.is_set():
+            click.echo("stopping after this step …", err=True)
         stop.set()
-        click.echo("stopping after this step …", err=True)
 
     for each in signals:
         loop.add_signal_handler(each, first, each)

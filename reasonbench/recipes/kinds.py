@@ -170,7 +170,7 @@ def _distill(config: Any, folder: Path, progress: Progress) -> Done:
 
 def _parse_sft(settings: Settings, machine: Mapping[str, Any]) -> Any:
     from reasonbench.trainers.config import parse_config
-    from reasonbench.trainers.rl_open import source_of
+    from reasonbench.trainers.source import source_of
 
     values = {"checkpoint_every": 100, **_trainer(settings, machine)}
     if isinstance(values.get("model"), str):

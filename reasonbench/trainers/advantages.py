@@ -97,7 +97,12 @@ def gae(
 
 
 def whiten(
-    values: Tensor, mask: Tensor, centre: bool = True, epsilon: float = 1e-8, ddof: int = 1
+    values: Tensor,
+    mask: Tensor,
+    centre: bool = True,
+    epsilon: float = 1e-8,
+    ddof: int = 1,
+    shared: bool = False,
 ) -> Tensor:
     """(x − mean)/√(var + epsilon) over the trained tokens of the whole batch and all processes.
 
@@ -110,13 +115,15 @@ def whiten(
         centre: whether the mean is taken off; otherwise only the scale changes.
         epsilon: added to the variance.
         ddof: see above.
+        shared: every process has the whole batch already, rather than a part of its own.
 
     Returns:
         [rows, length], 0 where the mask is.
     """
+    total = Tensor.double if shared else ranks.total
     kept = (values * mask).double()
-    count, summed = ranks.total(torch.stack([mask.double().sum(), kept.sum()])).unbind()
+    count, summed = total(torch.stack([mask.double().sum(), kept.sum()])).unbind()
     mean = summed / count.clamp(min=1)
-    squares = ranks.total(((kept - mean) * mask).square().sum())
+    squares = total(((kept - mean) * mask).square().sum())
     scale = (squares / (count - ddof).clamp(min=1) + epsilon).rsqrt()
     return ((values - mean * centre) * scale * mask).to(values.dtype)

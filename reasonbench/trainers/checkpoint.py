@@ -19,7 +19,7 @@ from reasonbench.trainers.parallel import everywhere, is_main, rank
 
 FILE = "checkpoint.pt"
 RESUMABLE = ("log_every", "checkpoint_every", "threads", "device", "log", "recompute")
-"""Settings that may differ on resuming: they do not change what is learned (on one device)."""
+"""Settings that may differ on resuming: they change what is learned by rounding at most."""
 
 
 @dataclass

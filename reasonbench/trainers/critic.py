@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,14 +23,24 @@ class Critic:
     The head starts at 0, so that the first advantages are the rewards themselves.
     """
 
-    def __init__(self, policy: PreTrainedModel, config: CriticConfig) -> None:
-        """Args: policy: whose layers are copied; config."""
+    def __init__(
+        self,
+        policy: PreTrainedModel,
+        config: CriticConfig,
+        shard: Callable[[PreTrainedModel], None] = lambda model: None,
+    ) -> None:
+        """Args:
+        policy: whose layers are copied; not sharded yet.
+        config: of the critic.
+        shard: leaves each process its part of the copy.
+        """
         model = copy.deepcopy(policy)
         head = nn.Linear(model.config.get_text_config().hidden_size, 1, bias=False)
         nn.init.zeros_(head.weight)
         model.config.tie_word_embeddings = False
         model.set_output_embeddings(head.to(device=model.device, dtype=model.dtype))
         self.model: PreTrainedModel = model.requires_grad_(True)
+        shard(self.model)
         self.config = config
         self.optimizer = MasterOptimizer(self.model, config.optimizer)
 

@@ -6,13 +6,15 @@ this one is trained on, by weights that are then one step old.
 
 Left out on purpose: tools and turns within a roll-out, and roll-outs that outlive a push (each is
 written by one version of the weights).
+
+Under `torchrun` the policy is sharded over processes (`rl_team`): the first one writes, judges and
+keeps the record, an update is computed by all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import time
 from collections.abc import Mapping
@@ -29,10 +31,10 @@ from reasonbench.grading.graders import Graders
 from reasonbench.in_loop import EvalPoint, InLoop
 from reasonbench.open_run import open_run
 from reasonbench.runs import RunStore, atomic_write
-from reasonbench.trainers import checkpoint, rl_checkpoint, rl_metrics
+from reasonbench.trainers import checkpoint, parallel, ranks, rl_metrics
 from reasonbench.trainers.grpo_config import VOLATILE, GrpoConfig
 from reasonbench.trainers.loggers import Loggers, open_loggers
-from reasonbench.trainers.policy_update import Learner, Sums
+from reasonbench.trainers.policy_update import Learner
 from reasonbench.trainers.push import push
 from reasonbench.trainers.rl_checkpoint import Place
 from reasonbench.trainers.rl_cores import cpu_seconds
@@ -40,9 +42,10 @@ from reasonbench.trainers.rl_metrics import Spent
 from reasonbench.trainers.rl_open import Opened, open_all, prepare
 from reasonbench.trainers.rl_problems import Cursor, stream
 from reasonbench.trainers.rl_samples import Samples
+from reasonbench.trainers.rl_sums import Sums
+from reasonbench.trainers.rl_team import LeaderLostError, Team, follow
 from reasonbench.trainers.rl_watch import Silent, StepRow, Trained, Watcher
 from reasonbench.trainers.rollouts import Rollouts, Sampler
-from reasonbench.trainers.start import save_model
 from reasonbench.trainers.verify import Sample, Tolerance, default_tolerance, verify
 
 BEST = "best"
@@ -62,8 +65,18 @@ def train(
     *,
     resume: bool = False,
 ) -> Trained:
-    """Trains; see `train_async`."""
-    return asyncio.run(train_async(config, out, watcher, resume=resume))
+    """Trains; see `train_async`. Under `torchrun` every process calls it and gets the result.
+
+    Raises:
+        LeaderLostError: the first process failed; it says why.
+    """
+    with parallel.joined(config.device):
+        if parallel.is_main():
+            return asyncio.run(train_async(config, out, watcher, resume=resume))
+        found = follow(config, out)
+    if found is None:
+        raise LeaderLostError("the first process has failed")
+    return found
 
 
 async def train_async(
@@ -76,6 +89,8 @@ async def train_async(
     engine: LiveEngine | None = None,
 ) -> Trained:
     """Trains and writes the model folder to `out`, which is also the run's folder.
+
+    Of several processes the first calls it, the others call `rl_team.follow`.
 
     Args:
         config: the whole run.
@@ -103,18 +118,23 @@ async def train_async(
     torch.manual_seed(config.seed)
     random.seed(config.seed)
     async with AsyncExitStack() as stack:
+        team = Team(config, out)
+        stack.callback(team.end)
         graders = Graders()
         stack.push_async_callback(graders.aclose)
         prepared = prepare(config, graders)
         settings = config.model_dump(mode="json", exclude_none=True)
         store = stack.enter_context(open_run(out, {"train": "grpo", **settings}, VOLATILE))
         place = Place(0, 0, None, Spent())
-        learner = Learner(
-            config, prepared.algorithm, prepared.model, prepared.pad_id, prepared.multiple
+        learner = team.begin(
+            prepared.algorithm,
+            prepared.model,
+            prepared.tokenizer,
+            prepared.pad_id,
+            prepared.multiple,
         )
         if resume and (out / checkpoint.FILE).is_file():
-            place, state = rl_checkpoint.load(out, config)
-            learner.load(state)
+            place = team.resume()
         loggers = open_loggers(config.log, out, settings, after=place.step or None)
         stack.callback(loggers.close)
         store.rewind(place.step, place.step)
@@ -128,19 +148,17 @@ async def train_async(
             in_loop = InLoop(store, config.evaluation, graders, model=config.model)
             stack.push_async_callback(in_loop.aclose)
         run = _Run(
-            config, out, store, opened, learner, in_loop, place, watcher, stop, begun, loggers
+            config, out, store, opened, learner, team, in_loop, place, watcher, stop, begun, loggers
         )
-        return await run.loop()
+        trained = await run.loop()
+        team.end(trained)
+        return trained
 
 
 def _check_start(out: Path) -> None:
     """Raises:
-    UsageError: several processes were started, or the folder's run has ended.
+    UsageError: the folder's run has ended.
     """
-    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
-        raise UsageError(
-            "reinforcement learning is one process on one device: start it without torchrun"
-        )
     if (out / "training.json").is_file() and not (out / checkpoint.FILE).is_file():
         raise UsageError(f"the run in {out} has ended: choose another folder")
 
@@ -155,6 +173,7 @@ class _Run:
         store: RunStore,
         opened: Opened,
         learner: Learner,
+        team: Team,
         in_loop: InLoop | None,
         place: Place,
         watcher: Watcher,
@@ -164,11 +183,12 @@ class _Run:
     ) -> None:
         """Args: as `train_async` has them; begun: `cpu_seconds` at its start; loggers."""
         self.loggers = loggers
-        self.config, self.out, self.store, self.learner = config, out, store, learner
+        self.config, self.out, self.store = config, out, store
+        self.learner, self.team = learner, team
         self.engine, self.in_loop, self.place, self.watcher = opened.engine, in_loop, place, watcher
         self.stop = stop or asyncio.Event()
         prepared = opened.prepared
-        self.tokenizer, self.model = prepared.tokenizer, prepared.model
+        self.model = prepared.model
         problems = stream(prepared.sources, config.seed, config.levels)
         self.cursor = Cursor(problems, place.position)
         self.sampler = Sampler(
@@ -183,6 +203,7 @@ class _Run:
         self.first = place.step
         self.told_empty = False
         self.on_gpu = self.model.device.type == "cuda"
+        self.gpus = max(config.gpus, ranks.world_size())
 
     async def loop(self) -> Trained:
         """From the place to the end."""
@@ -198,7 +219,7 @@ class _Run:
         if self.stop.is_set() and self.place.step < self.config.steps:
             await self._save()
             return Trained(self.out, self.place.step, "interrupted", best, self.metrics)
-        save_model(self.model, self.tokenizer, self.out)
+        self.team.save(self.out)
         self._summary(best)
         (self.out / checkpoint.FILE).unlink(missing_ok=True)
         why = "done" if self.place.step >= self.config.steps else "patience"
@@ -222,8 +243,10 @@ class _Run:
         learning = time.perf_counter()
         try:
             sums = await asyncio.get_running_loop().run_in_executor(
-                self.thread, self.learner.learn, batch, place.step
+                self.thread, self.team.learn, batch, place.step
             )
+            if self.team.asked_to_stop:
+                self.stop.set()
             train_seconds = time.perf_counter() - learning
             if following is not None:
                 place.pending = await following
@@ -258,9 +281,14 @@ class _Run:
     async def _push(self, batch: Rollouts | None) -> dict[str, float]:
         """Give the engine the weights of now and compare what it has with the trainer's."""
         version = self.place.step
-        report = await push(self.engine, self.model, version)
+        report = await push(self.engine, self.team.weights(), version)
         found = await verify(
-            self.engine, self.model, checked_with(batch), self._tolerance(), version=version
+            self.engine,
+            self.model,
+            checked_with(batch),
+            self._tolerance(),
+            version=version,
+            expect=self.team.expected,
         )
         gaps = {"verify_gap": found.mean, "verify_gap_max": found.max} if found.tokens else {}
         return {"push_seconds": report.seconds, "verify_seconds": found.seconds, **gaps}
@@ -268,8 +296,7 @@ class _Run:
     def _tolerance(self) -> Tolerance | None:
         if self.config.tolerance is None:
             return None
-        own = str(self.model.dtype).removeprefix("torch.")
-        usual = default_tolerance(self.engine.info.dtype or "float32", own)
+        usual = default_tolerance(self.engine.info.dtype or "float32", self.config.dtype)
         return usual._replace(mean=self.config.tolerance)
 
     def _measure(self, batch: Rollouts, sums: Sums, seconds: float) -> dict[str, float]:
@@ -290,7 +317,7 @@ class _Run:
             "seconds": spent.seconds,
             "cpu_seconds": spent.cpu_seconds,
             "weight_version": float(self.place.step),
-            **({"gpu_seconds": spent.seconds * self.config.gpus} if self.on_gpu else {}),
+            **({"gpu_seconds": spent.seconds * self.gpus} if self.on_gpu else {}),
         }
 
     def _tell(
@@ -321,7 +348,7 @@ class _Run:
         if best is None or best.step != step:
             return False
         (self.out / BEST / "step.json").unlink(missing_ok=True)
-        save_model(self.model, self.tokenizer, self.out / BEST)
+        self.team.save(self.out / BEST)
         atomic_write(self.out / BEST / "step.json", json.dumps(_plain(best), indent=1) + "\n")
         return True
 
@@ -329,8 +356,7 @@ class _Run:
         """The checkpoint; what is logged until now is on disk before it."""
         self.place.position = self.cursor.position
         self.store.flush()
-        state = self.learner.state()
-        await asyncio.to_thread(rl_checkpoint.save, self.out, self.config, self.place, state)
+        await asyncio.to_thread(self.team.checkpoint, self.place)
 
     def _summary(self, best: EvalPoint | None) -> None:
         """`training.json`, as every trainer writes it."""

@@ -11,16 +11,16 @@ from pydantic import Field, TypeAdapter, ValidationError
 from reasonbench.errors import UsageError, unknown
 from reasonbench.in_loop import LoopEval
 from reasonbench.trainers.advantages import GroupAdvantage
+from reasonbench.trainers.checkpoint import RESUMABLE
 from reasonbench.trainers.config import OptimizerConfig, ScheduleConfig, _Strict
 from reasonbench.trainers.policy_losses import PolicyLoss
 from reasonbench.trainers.presets import PRESETS, AdvantageKind, Preset
 
 Overlong = Literal["none", "mask", "soft"]
 
-VOLATILE = frozenset(
-    {"save_every", "threads", "gpu_price", "gpus", "engine_args", "log", "keep_groups"}
-)
-"""Settings that may differ between a run and its resumption: nothing learned depends on them."""
+VOLATILE = frozenset({*RESUMABLE, "save_every", "gpu_price", "gpus", "engine_args", "keep_groups"})
+"""Settings that may differ between a run and its resumption: what is learned depends on them by
+rounding at most (devices and their threads, options of the engine)."""
 
 
 class CriticConfig(_Strict):
@@ -123,6 +123,9 @@ class GrpoConfig(_Strict):
     """Updates in each of these passes; the preset's where not given."""
     batch_tokens: int = Field(default=8192, ge=2)
     """Padded tokens of a micro-batch at most; gradients of an update's micro-batches add up."""
+    recompute: bool = False
+    """Compute the inside of each layer again in the backward pass rather than keep it: a third more
+    computation, much less memory."""
     reference_every: int | None = Field(default=None, ge=1)
     """Replace the reference by the policy every so many updates; the preset's where not given."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=1e-6, adamw_lr=1e-6)

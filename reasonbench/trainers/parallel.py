@@ -36,6 +36,9 @@ T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others: the first writes checkpoints while they wait."""
 
+PATIENCE = timedelta(days=30)
+"""How long a process waits for the first one's next order, which writes and evaluates meanwhile."""
+
 
 def rank() -> int:
     """The number of this process, from 0."""
@@ -50,6 +53,9 @@ def is_main() -> bool:
 @contextmanager
 def joined(device: str = "auto") -> Iterator[str]:
     """Joins the processes that `torchrun` started, for as long as the block runs.
+
+    Meanwhile the environment does not tell of them: an engine that is started in the block is no
+    part of the group.
 
     Args:
         device: "cpu", "cuda" or "auto": CUDA where there is one.
@@ -76,13 +82,32 @@ def joined(device: str = "auto") -> Iterator[str]:
         mine = f"cuda:{local}"
         torch.cuda.set_device(local)
     dist.init_process_group("gloo" if mine == "cpu" else "nccl", timeout=TIMEOUT)
+    told = {name: os.environ.pop(name) for name in [*os.environ] if _is_torchruns(name)}
     try:
         yield mine
     finally:
+        os.environ.update(told)
         dist.destroy_process_group()
 
 
-def shard(model: PreTrainedModel, device: str, dtype: torch.dtype) -> None:
+def _is_torchruns(name: str) -> bool:
+    """Whether it is a variable by which `torchrun` tells a process of the others."""
+    stem = name.removeprefix("LOCAL_").removeprefix("GROUP_").removeprefix("ROLE_")
+    mine = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    return stem in mine or name == "ROLE_NAME" or name.startswith("TORCHELASTIC_")
+
+
+def orders() -> dist.ProcessGroup | None:
+    """A group for orders of the first process, for which the others wait without an end.
+
+    Every process has to call it. It works on the CPU, so that waiting keeps no GPU busy.
+    """
+    return dist.new_group(backend="gloo", timeout=PATIENCE) if world_size() > 1 else None
+
+
+def shard(
+    model: PreTrainedModel, device: str, dtype: torch.dtype, head: nn.Module | None = None
+) -> None:
     """Leaves each process its part of the weights, in fp32; nothing with one process.
 
     What replaces modules or weights (adapters, `use_short_attention`, activation checkpointing)
@@ -93,6 +118,7 @@ def shard(model: PreTrainedModel, device: str, dtype: torch.dtype) -> None:
         model: in fp32, the same in all processes; on the CPU, if it is to be larger than a device.
         device: of this process ("cuda:0", "cpu").
         dtype: to compute in; gradients are summed in fp32.
+        head: what the decoder's hidden states go to, where that is no vocabulary.
     """
     if world_size() == 1:
         return
@@ -101,7 +127,8 @@ def shard(model: PreTrainedModel, device: str, dtype: torch.dtype) -> None:
 
     mesh = init_device_mesh(torch.device(device).type, (world_size(),))
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
-    decoder, head = model.get_decoder(), model.get_output_embeddings()
+    decoder = model.get_decoder()
+    head = model.get_output_embeddings() if head is None else head
     tied = [
         m
         for m in decoder.modules()
@@ -188,23 +215,30 @@ def assembled(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel | N
     return copy
 
 
-def everywhere(value: T) -> list[T]:
-    """The values of all processes, by their number. Every process has to call it."""
+def everywhere(value: T, group: dist.ProcessGroup | None = None) -> list[T]:
+    """The values of all processes, by their number. Every process has to call it.
+
+    Args:
+        group: how they speak; of all processes, too (`orders`).
+    """
     if world_size() == 1:
         return [value]
     found: list[Any] = [None] * world_size()
-    dist.all_gather_object(found, value)
+    dist.all_gather_object(found, value, group)
     return found
 
 
-def from_main(value: T) -> T:
+def from_main(value: T, group: dist.ProcessGroup | None = None) -> T:
     """The main process's value, in every process: roll-outs of its engine, a decision to stop.
 
     Every process has to call it; what the others give is dropped.
+
+    Args:
+        group: how they speak; of all processes, too (`orders`).
     """
     held = [value]
     if world_size() > 1:
-        dist.broadcast_object_list(held, src=0)
+        dist.broadcast_object_list(held, src=0, group=group)
     return held[0]
 
 

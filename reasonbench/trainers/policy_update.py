@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from reasonbench.trainers import parallel
 from reasonbench.trainers.advantages import gae, group_advantages, whiten
+from reasonbench.trainers.completion_loss import Padded
 from reasonbench.trainers.critic import Critic, end_rewards
 from reasonbench.trainers.grpo_config import Algorithm, GrpoConfig
 from reasonbench.trainers.logprobs import completion_logprobs
@@ -24,51 +25,16 @@ from reasonbench.trainers.policy_losses import (
     policy_loss,
     value_loss,
 )
+from reasonbench.trainers.recompute import recompute_layers
 from reasonbench.trainers.rl_batch import Micro, Row, micro_batches, row, shares
+from reasonbench.trainers.rl_sums import Sums
 from reasonbench.trainers.rollouts import Rollouts
 from reasonbench.trainers.schedule import rate
 from reasonbench.trainers.sft import TrainingDiverged
+from reasonbench.trainers.start import chosen_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_MAXIMA = ("ratio_max", "mismatch_max")
-
-
-@dataclass(slots=True)
-class Sums:
-    """What is added up over the updates of a batch.
-
-    Attributes:
-        totals: sums over tokens, by the names of `policy_loss`; `entropy`; sums over updates:
-            `loss`, `value_loss`, `grad_norm`, `critic_norm`.
-        maxima: largest values.
-        updates: of the policy.
-        critic_updates: of the critic.
-        critic_tokens: that went through the critic's loss, once for each pass of an update.
-        tokens: trained tokens, once for each pass of an update.
-        read: tokens that went through a model forwards and backwards, prompts included, once for
-            the policy and once for the critic.
-        scored: tokens that went forwards only (old, reference, values).
-    """
-
-    totals: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    maxima: dict[str, float] = field(default_factory=dict)
-    updates: int = 0
-    critic_updates: int = 0
-    critic_tokens: int = 0
-    tokens: int = 0
-    read: int = 0
-    scored: int = 0
-
-    def add(self, sums: dict[str, Tensor]) -> None:
-        """The sums of one micro-batch."""
-        for name, value in sums.items():
-            number = value.item()
-            if name in _MAXIMA:
-                self.maxima[name] = max(self.maxima.get(name, 0.0), number)
-            else:
-                self.totals[name] += number
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +71,26 @@ class Learner:
     ) -> None:
         """Args:
         config, algorithm: the run.
-        model: the policy, in the precision it computes in; dropout stays off.
+        model: the policy, in the precision it computes in; dropout stays off. With several
+            processes it is in fp32 on the CPU, and each keeps its part of it.
         pad_id: a valid token for padding.
         multiple: what padded lengths are rounded up to.
         """
         self.config, self.algorithm, self.model = config, algorithm, model.eval()
         self.pad_id, self.multiple = pad_id, multiple
+        device, dtype = chosen_device(config.device), getattr(torch, config.dtype)
+
+        def shard(each: PreTrainedModel) -> None:
+            parallel.shard(each, device, dtype)
+
+        if config.recompute:
+            recompute_layers(model)
         self.reference: PreTrainedModel | None = None
         if algorithm.reference:
             self.reference = copy.deepcopy(model).requires_grad_(False)
-        self.critic = Critic(model, config.critic) if algorithm.critic else None
+            shard(self.reference)
+        self.critic = Critic(model, config.critic, shard) if algorithm.critic else None
+        shard(model)
         self.optimizer = MasterOptimizer(model, config.optimizer)
         self.updates = 0
         self.replaced = False
@@ -122,16 +98,19 @@ class Learner:
     def learn(self, batch: Rollouts, step: int) -> Sums:
         """The updates that a batch of roll-outs gives.
 
+        Of several processes each has to call it with the same batch; all get the same sums.
+
         Args:
             step: batches before this one; decides the rate and the order of the rows.
 
         Raises:
             TrainingDiverged: a loss, a gradient or a ratio is out of bounds.
         """
-        sums = Sums()
         if not batch.groups:  # all were flat, and refilling them has found no other
-            return sums
-        prepared = self._prepare(batch, sums)
+            return Sums()
+        mine = Sums()
+        prepared = self._prepare(batch, mine)
+        sums = mine.of_all()
         config, count = self.config, len(prepared.rows)
         scale = self._rate(step)
         for epoch in range(config.epochs):
@@ -204,35 +183,45 @@ class Learner:
         """Advantages by the critic (GAE); the reward comes with the last token."""
         critic, config = self.critic, self.config.critic
         assert critic is not None
-        values = [torch.empty(0)] * len(rows)
-        with torch.no_grad():
-            for micro in self._micro_batches(rows, everyone):
-                for index, value in zip(
-                    micro.rows, micro.to_rows(critic.values(micro.padded)), strict=True
-                ):
-                    values[index] = value.cpu()
-                sums.scored += micro.padded.ids.numel()
+        values = self._each(critic.values, rows, everyone, sums)
         counts = [r.count for r in rows]
         given = end_rewards(rewards, counts, penalties)
         mask = _stack([torch.ones(c) for c in counts])
         advantages, returns = gae(_stack(given), _stack(values), mask, config.gamma, config.lam)
         if config.whiten:
-            advantages = whiten(advantages, mask)
+            advantages = whiten(advantages, mask, shared=True)
         each = [a[:c] for a, c in zip(advantages, counts, strict=True)]
         back = [r[:c] for r, c in zip(returns, counts, strict=True)]
         return _Batch(rows, frozenset(everyone), each, old, reference, values, back)
 
-    @torch.no_grad()
     def _scored(
         self, model: PreTrainedModel, rows: Sequence[Row], chosen: Sequence[int], sums: Sums
     ) -> list[Tensor]:
         """Log-probabilities of the chosen rows' trained tokens by a model as it is now."""
-        found = [torch.empty(0)] * len(rows)
+
+        def score(batch: Padded) -> Tensor:
+            return completion_logprobs(model, batch, self.config.temperature).logprobs
+
+        return self._each(score, rows, chosen, sums)
+
+    @torch.no_grad()
+    def _each(
+        self,
+        score: Callable[[Padded], Tensor],
+        rows: Sequence[Row],
+        chosen: Sequence[int],
+        sums: Sums,
+    ) -> list[Tensor]:
+        """Numbers of the chosen rows' trained tokens, in every process."""
+        mine: dict[int, Tensor] = {}
         for micro in self._micro_batches(rows, chosen):
-            scored = completion_logprobs(model, micro.padded, self.config.temperature)
-            for index, numbers in zip(micro.rows, micro.to_rows(scored.logprobs), strict=True):
-                found[index] = numbers.cpu()
-            sums.scored += micro.padded.ids.numel()
+            flat = score(micro.padded).cpu()
+            mine |= zip(micro.rows, micro.to_rows(flat), strict=True)
+            sums.scored += micro.padded.ids.numel() if micro.rows else 0
+        found = [torch.empty(0)] * len(rows)
+        for part in parallel.everywhere(mine):
+            for index, numbers in part.items():
+                found[index] = numbers
         return found
 
     def _micro_batches(self, rows: Sequence[Row], chosen: Sequence[int]) -> Iterator[Micro]:
@@ -243,18 +232,20 @@ class Learner:
         self, batch: _Batch, chosen: Sequence[int], scale: float, sums: Sums, step: int
     ) -> None:
         """One update from some rows, micro-batch by micro-batch."""
-        divisor = Divisor.of(_masks([batch.rows[index].count for index in chosen]))
+        trained = sum(batch.rows[index].count for index in chosen)
+        divisor = Divisor(float(len(chosen)), float(trained))
         active = [index for index in chosen if index in batch.active]
         warming = self.critic is not None and step < self.config.critic.warmup
-        total, drift, tokens = 0.0, -sums.totals["drift"], sums.totals["tokens"]
+        mine = Sums()
         for micro in self._micro_batches(batch.rows, active):
             if not warming:
-                total += self._policy_pass(batch, micro, divisor, sums)
+                self._policy_pass(batch, micro, divisor, mine)
             if self.critic is not None:
-                self._critic_pass(self.critic, batch, micro, divisor, sums)
-        sums.tokens += sum(batch.rows[index].count for index in active)
-        drift += sums.totals["drift"]
-        self._check(total, drift / max(1.0, sums.totals["tokens"] - tokens), sums, step)
+                self._critic_pass(self.critic, batch, micro, divisor, mine)
+        found = mine.of_all()
+        found.tokens = sum(batch.rows[index].count for index in active)
+        self._check(found, step)
+        sums.join(found)
         if self.critic is not None:
             critic_norm = self.critic.optimizer.step(scale)
             if not math.isfinite(critic_norm):
@@ -270,15 +261,20 @@ class Learner:
             raise TrainingDiverged(f"the gradient is {norm} in step {step + 1}")
         self.updates += 1
         sums.updates += 1
-        sums.totals["loss"] += total
         sums.totals["grad_norm"] += norm
         every = self.algorithm.reference_every
         if self.reference is not None and every and self.updates % every == 0:
-            self.reference.load_state_dict(self.model.state_dict())
+            with torch.no_grad():
+                pairs = zip(self.reference.parameters(), self.model.parameters(), strict=True)
+                for kept, new in pairs:
+                    kept.copy_(new)
             self.replaced = True
 
-    def _policy_pass(self, batch: _Batch, micro: Micro, divisor: Divisor, sums: Sums) -> float:
+    def _policy_pass(self, batch: _Batch, micro: Micro, divisor: Divisor, sums: Sums) -> None:
         scored = completion_logprobs(self.model, micro.padded, self.config.temperature, True)
+        if not micro.rows:  # the others' passes meet this one
+            torch.autograd.backward(scored.logprobs.sum())
+            return
         logprobs = micro.to_padded(scored.logprobs)
         tokens = TokenBatch(
             logprobs=logprobs,
@@ -294,15 +290,19 @@ class Learner:
         sums.read += micro.padded.ids.numel()
         assert scored.entropy is not None
         sums.totals["entropy"] += float(scored.entropy.detach().sum())
-        return loss.item()
+        sums.totals["loss"] += loss.item()
 
     def _critic_pass(
         self, critic: Critic, batch: _Batch, micro: Micro, divisor: Divisor, sums: Sums
     ) -> None:
         assert batch.values is not None
         assert batch.returns is not None
+        values = critic.values(micro.padded)
+        if not micro.rows:
+            torch.autograd.backward(values.sum())
+            return
         loss, found = value_loss(
-            micro.to_padded(critic.values(micro.padded)),
+            micro.to_padded(values),
             micro.gather(batch.values),
             micro.gather(batch.returns),
             micro.mask,
@@ -315,37 +315,41 @@ class Learner:
         sums.critic_tokens += sum(batch.rows[index].count for index in micro.rows)
         sums.totals["value_loss"] += loss.item()
 
-    def _check(self, total: float, drift: float, sums: Sums, step: int) -> None:
-        """Before the optimizer's step, so that nothing broken reaches the weights."""
-        limits = self.config
+    def _check(self, found: Sums, step: int) -> None:
+        """Before the optimizer's step, so that nothing broken reaches the weights.
+
+        Args:
+            found: of this update.
+        """
+        limits, total = self.config, found.totals["loss"]
         if not math.isfinite(total):
             raise TrainingDiverged(
                 f"the loss is {total} in step {step + 1}: lower the learning rate, or resume from "
                 "the last checkpoint with other settings"
             )
-        worst = sums.maxima.get("ratio_max", 1.0)
+        worst = found.maxima.get("ratio_max", 1.0)
+        drift = found.totals["drift"] / max(1.0, found.totals["tokens"])
         if worst <= limits.ratio_limit and drift <= limits.drift_limit:
             return
-        found = (
+        what = (
             f"a probability ratio is {worst:.3g} (ratio_limit {limits.ratio_limit:g})"
             if worst > limits.ratio_limit
             else f"the drift is {drift:.3g} nats a token (drift_limit {limits.drift_limit:g})"
         )
         raise TrainingDiverged(
-            f"{found} in step {step + 1}: the policy runs away from what it sampled; lower the "
+            f"{what} in step {step + 1}: the policy runs away from what it sampled; lower the "
             "learning rate or the number of updates for each batch"
         )
 
     def state(self) -> dict[str, Any]:
-        """All that changes, for a checkpoint."""
+        """All that changes, for a checkpoint; of several processes each has to call it."""
+        reference = None
+        if self.reference is not None and self.replaced:
+            reference = {n: parallel.collected(p) for n, p in self.reference.named_parameters()}
         return {
             "optimizer": self.optimizer.state(),
             "critic": self.critic.state() if self.critic else None,
-            "reference": (
-                self.reference.state_dict()
-                if self.reference is not None and self.replaced
-                else None
-            ),
+            "reference": reference,
             "updates": self.updates,
         }
 
@@ -355,15 +359,12 @@ class Learner:
         if self.critic is not None:
             self.critic.load(state["critic"])
         if self.reference is not None and state["reference"] is not None:
-            self.reference.load_state_dict(state["reference"])
+            with torch.no_grad():
+                for name, weight in self.reference.named_parameters():
+                    weight.copy_(parallel.placed(state["reference"][name], weight))
             self.replaced = True
         self.updates = state["updates"]
 
 
 def _stack(rows: Sequence[Tensor]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
-
-
-def _masks(counts: Sequence[int]) -> list[Tensor]:
-    """One mask for each row, as `Divisor.of` counts them."""
-    return [torch.ones(1, count) for count in counts]

@@ -18,6 +18,7 @@ from torch import Tensor
 from reasonbench.engines.base import Engine, InFlight, LiveEngine
 from reasonbench.engines.config import EngineConfig
 from reasonbench.errors import UsageError
+from reasonbench.trainers.parallel import is_main
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -111,14 +112,18 @@ async def push(
 
 
 @torch.no_grad()
-def weights(model: PreTrainedModel, *, tied: bool = False) -> dict[str, Tensor]:
+def weights(
+    model: PreTrainedModel, *, tied: bool = False, dtype: torch.dtype | None = None
+) -> dict[str, Tensor]:
     """The model's weights by the names that its checkpoint has.
 
     They share memory with the model. Those that are sharded over processes (FSDP) are put
-    together, so that every process has to call this.
+    together one at a time, so that every process has to call this; the first one gets them, the
+    others nothing.
 
     Args:
         tied: list weights that several layers share under each layer's name, not only the first.
+        dtype: of sharded weights, which are fp32 themselves.
     """
     from transformers.core_model_loading import revert_weight_conversion
 
@@ -126,8 +131,18 @@ def weights(model: PreTrainedModel, *, tied: bool = False) -> dict[str, Tensor]:
     whole: dict[int, Tensor] = {}
     for name, parameter in model.named_parameters(remove_duplicate=not tied):
         if id(parameter) not in whole:
-            gather: Any = getattr(parameter, "full_tensor", None)
-            whole[id(parameter)] = gather() if callable(gather) else parameter.detach()
+            whole[id(parameter)] = _gathered(parameter, dtype)
         found[name.replace("_orig_mod.", "")] = whole[id(parameter)]
+    if not is_main():
+        return {}
     stored: dict[str, Tensor] = revert_weight_conversion(model, found)
     return stored
+
+
+def _gathered(parameter: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """A weight put together, in the first process; what is not sharded as it is."""
+    gather: Any = getattr(parameter, "full_tensor", None)
+    if not callable(gather):
+        return parameter.detach()
+    together: Tensor = gather()
+    return together.to(dtype or together.dtype) if is_main() else together.new_empty(0)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from reasonbench.trainers import parallel, ranks
 from reasonbench.trainers.batching import cut
 from reasonbench.trainers.completion_loss import Padded, pad
 from reasonbench.trainers.data import Encoded
@@ -54,7 +55,7 @@ class Micro:
     """Rows that go through a model together.
 
     Attributes:
-        rows: their places in the batch.
+        rows: their places in the batch; none where this process only goes along with others.
         padded: their tokens.
         mask: [rows, most trained tokens of a row], 1.0 where there is one.
     """
@@ -88,17 +89,20 @@ def micro_batches(
 ) -> Iterator[Micro]:
     """The chosen rows, sorted by length, in micro-batches of at most `budget` padded tokens.
 
-    The order is fixed by the rows alone, so that sums of gradients repeat exactly.
+    The order is fixed by the rows alone, so that sums of gradients repeat exactly. Of several
+    processes each gets its own part, in as many micro-batches as the others (`parallel.deal`).
     """
     order = sorted(chosen, key=lambda index: (len(rows[index].example.ids), index))
-    start = 0
+    whole: list[list[int]] = []
     for batch in cut([rows[index].example for index in order], budget, multiple):
-        places = tuple(order[start : start + len(batch)])
-        start += len(batch)
+        start = sum(map(len, whole))
+        whole.append(order[start : start + len(batch)])
+    for places in parallel.deal(whole, ranks.world_size(), parallel.rank()):
         counts = torch.tensor([rows[index].count for index in places], device=device)
-        steps = torch.arange(max(1, int(counts.max())), device=device)
-        mask = (steps[None, :] < counts[:, None]).float()
-        yield Micro(places, pad(batch, pad_id, device, multiple), mask)
+        longest = max((rows[index].count for index in places), default=1)
+        mask = (torch.arange(max(1, longest), device=device)[None, :] < counts[:, None]).float()
+        examples = [rows[index].example for index in places]
+        yield Micro(tuple(places), pad(examples, pad_id, device, multiple), mask)
 
 
 def shares(count: int, parts: int, seed: str) -> list[list[int]]:

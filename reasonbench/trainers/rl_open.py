@@ -17,18 +17,17 @@ from reasonbench.engines.base import LiveEngine
 from reasonbench.errors import UsageError
 from reasonbench.grading.graders import Graders
 from reasonbench.in_loop import as_eval
-from reasonbench.trainers.attention import MULTIPLE, use_short_attention
-from reasonbench.trainers.config import SftConfig
+from reasonbench.trainers import ranks
 from reasonbench.trainers.contamination import Index, check
 from reasonbench.trainers.grpo_config import Algorithm, GrpoConfig, RewardModelConfig, algorithm
 from reasonbench.trainers.push import for_training, live
 from reasonbench.trainers.rl_cores import bind, descendants, split_cores
 from reasonbench.trainers.rl_problems import Source, open_sources, stream
 from reasonbench.trainers.rl_rewards import MODEL, Judge, ModelReward
+from reasonbench.trainers.rl_team import load_policy
 from reasonbench.trainers.rollouts import check_limits
 from reasonbench.trainers.rules import make_rules
 from reasonbench.trainers.rules.format import lost_tags
-from reasonbench.trainers.start import load_model, load_tokenizer
 from reasonbench.types import Problem
 
 if TYPE_CHECKING:
@@ -96,16 +95,13 @@ def prepare(config: GrpoConfig, graders: Graders) -> Prepared:
     judge = Judge(make_rules(specs, graders), graders)
     judge.check(problems, {MODEL: config.reward.weight} if config.reward else {})
     notices = () if config.evaluation is None else _overlaps(config, problems)
-    settings = SftConfig(model=source_of(config.model), dtype=config.dtype, device=config.device)
-    tokenizer = load_tokenizer(settings)
+    model, tokenizer, multiple = load_policy(config)
     formed = any(w.rule.name == "format" and w.weight for w in judge.rules)
     if formed and (lost := lost_tags(tokenizer)):
         raise UsageError(
             f"the tokenizer leaves {', '.join(lost)} out of the text, so no roll-out can earn the "
             "format reward: use rules without it, or another tokenizer"
         )
-    model = load_model(settings, tokenizer)
-    multiple = MULTIPLE if use_short_attention(model) else 1
     pad_id = int(tokenizer.pad_token_id or 0)
     return Prepared(chosen, sources, judge, model, tokenizer, pad_id, multiple, notices)
 
@@ -116,15 +112,6 @@ def _overlaps(config: GrpoConfig, problems: list[Problem]) -> tuple[str, ...]:
     tasks = plan.make(as_eval(config.evaluation, config.model), config.model)
     evaluated = Index(problem for task in tasks for problem in task.problems)
     return check(evaluated, (problem.question.text for problem in problems)).warnings()
-
-
-def source_of(name: str) -> str:
-    """Where the model to start from lies."""
-    if name != "builtin":
-        return name
-    from reasonbench.builtin import model_path
-
-    return str(model_path())
 
 
 async def open_all(
@@ -150,7 +137,8 @@ async def open_all(
         shared = not config.asynchronous
         engine = live(await open_engine(for_training(given, shares_gpu=shared)))
         stack.push_async_callback(engine.aclose)
-        if config.asynchronous and prepared.model.device.type == "cpu":
+        alone = ranks.world_size() == 1
+        if config.asynchronous and alone and prepared.model.device.type == "cpu":
             bound = _apart(descendants() - before, config)
     if config.reward is not None:
         prepared.judge.model = await _reward(stack, config.reward, engine)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -107,6 +108,7 @@ async def verify(
     tolerance: Tolerance | None = None,
     *,
     version: int | None = None,
+    expect: Callable[[Sequence[Sample], str], Expected] | None = None,
 ) -> Verified:
     """Compare the engine with the trainer's model after a push.
 
@@ -115,14 +117,17 @@ async def verify(
         samples: recent roll-outs; about eight short ones are enough, and none needs to be there.
         tolerance: of log-probabilities; see `default_tolerance`.
         version: what was pushed last; the engine's own where not given.
+        expect: makes the trainer's side from samples and the engine's number format, where that
+            takes several processes; `expected` of the model by default.
 
     Raises:
         StaleEngineError: they differ.
     """
     started = time.perf_counter()
     dtype = engine.info.dtype or "float32"
+    make = expect or partial(expected, model)
     own, logprobs, held = await asyncio.gather(
-        asyncio.to_thread(expected, model, samples, dtype), score(engine, samples), engine.held()
+        asyncio.to_thread(make, samples, dtype), score(engine, samples), engine.held()
     )
     return compare(
         own,

@@ -11,8 +11,8 @@ import torch
 from reasonbench.errors import UsageError
 from reasonbench.runs import RunStore
 from reasonbench.trainers.grpo import checked_with, train
-from reasonbench.trainers.policy_update import Sums
 from reasonbench.trainers.rl_metrics import of_update
+from reasonbench.trainers.rl_sums import Sums
 from tests.trainers.rl_tiny import KilledError, Notes, config
 from tests.trainers.test_grpo_parts import batch, rollout
 
@@ -76,13 +76,6 @@ def test_a_run_that_has_ended_is_not_begun_again(tmp_path: Path) -> None:
             train(settings, tmp_path, resume=resume)
     with RunStore.open(tmp_path) as store:
         assert [row.step for row in store.training()] == [1]
-
-
-def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="without torchrun"):
-        train(config(), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 def test_steps_that_are_made_again_stand_in_tensorboard_once(tmp_path: Path) -> None:

@@ -20,13 +20,13 @@ from reasonbench.grading.graders import Graders
 from reasonbench.rewards.base import RewardError, RewardInfo, Scored
 from reasonbench.trainers.critic import end_rewards
 from reasonbench.trainers.grpo_config import algorithm, parse_grpo
-from reasonbench.trainers.policy_update import Sums
 from reasonbench.trainers.presets import PRESETS
 from reasonbench.trainers.rl_batch import micro_batches, row, shares
 from reasonbench.trainers.rl_metrics import of_rollouts, of_update
 from reasonbench.trainers.rl_problems import Cursor, open_sources, read_problems, stream
 from reasonbench.trainers.rl_rewards import Judge, ModelReward
 from reasonbench.trainers.rl_samples import Samples
+from reasonbench.trainers.rl_sums import Sums
 from reasonbench.trainers.rollouts import Group, Rollout, Rollouts, is_flat, of_plain, to_plain
 from reasonbench.trainers.rules import make_rules
 from reasonbench.types import (

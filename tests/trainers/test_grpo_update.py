@@ -13,7 +13,8 @@ from torch import Tensor
 
 from reasonbench.trainers import policy_update
 from reasonbench.trainers.grpo_config import algorithm, parse_grpo
-from reasonbench.trainers.policy_update import Learner, Sums
+from reasonbench.trainers.policy_update import Learner
+from reasonbench.trainers.rl_sums import Sums
 from reasonbench.trainers.rollouts import Group, Rollout, Rollouts
 from reasonbench.trainers.sft import TrainingDiverged
 from reasonbench.trainers.start import load_model, load_tokenizer
