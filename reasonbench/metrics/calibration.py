@@ -1,4 +1,4 @@
-"""What scores say about being right: reliability bins, calibration error, and the area under ROC."""
+"""What scores say about being right: reliability bins, calibration error, area under the curve."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ class RunStack:
         model, reward, stack, usage, config: as results.json and config.toml have them: the model's
             size, precision and engine; the reward's; versions and hardware; tokens and seconds of
             the whole run; the resolved configuration.
-        samples: verdicts in its store.
+        samples: how many have a verdict.
     """
 
     run: str
