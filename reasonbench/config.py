@@ -47,13 +47,25 @@ class Fields(BaseModel):
     """Field of the category."""
 
 
+class Price(BaseModel):
+    """What a served model costs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    """US dollars per million prompt tokens."""
+    output: float = Field(ge=0, allow_inf_nan=False)
+    """US dollars per million generated tokens."""
+
+
 class EvalConfig(BaseModel):
     """Everything `reasonbench eval` was asked for."""
 
     model_config = ConfigDict(extra="forbid")
 
     model: Names = Field(default_factory=lambda: ["builtin"])
-    """Models: "builtin", a folder, a hub id, or a file of recorded completions (engine replay)."""
+    """Models: "builtin", a folder, a hub id, a file of recorded completions (engine replay), or
+    openai:NAME of a model that is served at `base_url`."""
     benchmark: Names = Field(default_factory=lambda: list(DEFAULT_BENCHMARKS))
     """Benchmarks by name, or files of one's own."""
     strategy: Names = Field(default_factory=lambda: list(DEFAULT_STRATEGIES))
@@ -83,7 +95,13 @@ class EvalConfig(BaseModel):
     """Stop watching when a checkpoint of this step, or of a later one, has been evaluated."""
 
     engine: Name = "auto"
-    """vllm, transformers, replay, or auto: vLLM where it is installed."""
+    """vllm, transformers, replay, openai, or auto: what the model's name says, else vLLM."""
+    base_url: Names | None = None
+    """URLs of the servers of a served model: http://HOST:PORT/v1."""
+    api_key_env: Name | None = None
+    """Environment variable that holds their key (OPENAI_API_KEY)."""
+    tokenizer: Name | None = None
+    """Folder or hub id of the tokenizer; the model's own where not given."""
     revision: Name | None = None
     """Revision of a hub model."""
     dtype: Name = "auto"
@@ -120,6 +138,12 @@ class EvalConfig(BaseModel):
     """US dollars per hour of one GPU (or of the machine)."""
     gpus: int = Field(1, ge=1, le=1_000_000)
     """GPUs that the price and GPU-seconds are counted for."""
+    price_in: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """US dollars per million prompt tokens of a served model."""
+    price_out: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """US dollars per million generated tokens of a served model."""
+    prices: dict[str, Price] = Field(default_factory=dict)
+    """Both, by the name of the model: [prices."NAME"] input = …, output = …"""
     max_in_flight: int | None = Field(None, ge=1)
     """Requests given to the engine at once."""
     max_minutes: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -146,6 +170,8 @@ VOLATILE = REWARD_SETTINGS | {
     "max_usd",
     "grading_workers",
     "watch_until",
+    "base_url",
+    "api_key_env",
 }
 """Settings that may differ between a run and its resumption."""
 
@@ -187,6 +213,16 @@ def make(values: Mapping[str, Any]) -> EvalConfig:
                 raise UsageError(f"--{name.replace('_', '-')} has no meaning without --reward.")
     if config.max_usd is not None and config.gpu_price is None:
         raise UsageError("--max-usd needs a price: give --gpu-price (US dollars per hour).")
+    if config.price_in is not None or config.price_out is not None or config.prices:
+        if config.gpu_price is not None:
+            raise UsageError("--gpu-price and a price per token: give one of them.")
+        if (config.price_in is None) != (config.price_out is None):
+            raise UsageError("--price-in and --price-out belong together.")
+    served = config.engine == "openai" or any(m.startswith("openai:") for m in config.model)
+    for name in ("base_url", "api_key_env"):
+        if getattr(config, name) is not None and not served:
+            given = name.replace("_", "-")
+            raise UsageError(f"--{given} has no meaning without --model openai:NAME.")
     if config.shard is not None:
         shards.parse(config.shard)
         if config.watch is not None:

@@ -31,18 +31,32 @@ COSTS = (
 """Columns that say what an answer cost, not how good it was."""
 
 
+class TokenPrices(NamedTuple):
+    """What tokens of a served model cost, in US dollars each.
+
+    Attributes:
+        prompt: of a prompt; every request pays for its whole prompt, whatever is cached.
+        decoded: that was generated.
+    """
+
+    prompt: float
+    decoded: float
+
+
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """What a second of generation costs.
+    """What a second of generation, or a token, costs.
 
     Attributes:
         seconds_per_token: wall-clock seconds of generation for each decoded token of the run;
             None where no model ran.
         usd_per_second: None where no price is known.
+        tokens: None where tokens have no price.
     """
 
     seconds_per_token: float | None = None
     usd_per_second: float | None = None
+    tokens: TokenPrices | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,7 @@ class _Spent(NamedTuple):
         prompt, decode: of the policy.
         completions: into how many continuations of the prompt the decoded tokens fall.
         cached: prompt tokens that a cache saves.
+        sent: prompt tokens of all requests together.
         head, read: what the reward reads before the first step, and of all steps.
         judged: how many solutions that is.
     """
@@ -122,6 +137,7 @@ class _Spent(NamedTuple):
     decode: float
     completions: int
     cached: float
+    sent: float
     head: float = 0.0
     read: float = 0.0
     judged: int = 1
@@ -139,7 +155,7 @@ def costs(
     Tests that choose among the samples are charged whole, at every k.
     """
     drawn = [m for m in measured if _has_tokens(m)]
-    if not drawn:
+    if not drawn or any(_is_uncounted(m) for m in measured):
         return dict.fromkeys(COSTS)
     spent = [s for m in drawn for s in _spent(k, m)]
     count = len(drawn)
@@ -154,6 +170,9 @@ def costs(
         seconds = (decode + share * read) * pricing.seconds_per_token
         if pricing.usd_per_second is not None:
             dollars = seconds * pricing.usd_per_second
+    if pricing.tokens is not None:
+        sent = math.fsum(s.sent for s in spent) / count
+        dollars = sent * pricing.tokens.prompt + decode * pricing.tokens.decoded
     return {
         "decode_tokens": decode,
         "prompt_tokens": prompt,
@@ -184,6 +203,11 @@ def _has_tokens(m: Measured) -> bool:
     return bool(m.search or any(m.tokens) or (m.truncated and m.prompt_tokens))
 
 
+def _is_uncounted(m: Measured) -> bool:
+    """Whether tokens of a completion are unknown: none is written without a token."""
+    return m.search is None and not all(m.tokens)
+
+
 def _spent(k: int, m: Measured) -> list[_Spent]:
     if m.search is not None:
         return [_of_search(m, m.search)]
@@ -195,6 +219,7 @@ def _spent(k: int, m: Measured) -> list[_Spent]:
             charged * sum(m.tokens) / size,
             charged,
             (charged - 1) * m.prompt_tokens,
+            charged * m.prompt_tokens,
             m.head,
             charged * sum(m.read) / size,
             charged,
@@ -202,7 +227,8 @@ def _spent(k: int, m: Measured) -> list[_Spent]:
     ]
     if m.tests:
         cached = (len(m.tests) - 1) * m.tests_prompt_tokens
-        found.append(_Spent(m.tests_prompt_tokens, sum(m.tests), len(m.tests), cached))
+        sent = len(m.tests) * m.tests_prompt_tokens
+        found.append(_Spent(m.tests_prompt_tokens, sum(m.tests), len(m.tests), cached, sent))
     return found
 
 
@@ -216,6 +242,7 @@ def _of_search(m: Measured, search: StoredSearch) -> _Spent:
         decode,
         paths,
         search.usage.cached_tokens,
+        search.usage.prompt_tokens + search.usage.cached_tokens,
         0.0,
         search.judged,
         paths,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reasonbench import engines, plan, shards
+from reasonbench import engines, needs, plan, shards
 from reasonbench.config import VOLATILE, EvalConfig, as_toml
 from reasonbench.engines.base import Engine
 from reasonbench.errors import UsageError
@@ -34,7 +34,7 @@ from reasonbench.scoring import AT_ONCE, drawings, is_scored
 from reasonbench.searching import Judging
 from reasonbench.strategies import spell
 from reasonbench.strategies.base import REWARD as REWARD_SCORER
-from reasonbench.summary import MODEL, NO_MODEL, PLAN, REWARD, regrade, summarise
+from reasonbench.summary import MODEL, NO_MODEL, PLAN, REWARD, SERVER, regrade, summarise
 from reasonbench.types import ModelInfo
 from reasonbench.work import is_finished
 
@@ -132,7 +132,10 @@ async def _evaluate(
             reward = await open_configured(config, engine_config(config, model), engine)
             opened.append(reward)
         if engine is not None:
+            needs.check(engine, tasks, judging=asking)
             store.set_meta(MODEL, json.dumps(asdict(replace(engine.info, model=model))))
+            if recorded := getattr(engine, "recorded", None):
+                store.set_meta(SERVER, json.dumps(recorded))
         if reward is not None and config.reward is not None:
             store.set_meta(f"{REWARD}:{reward_name(config)}", json.dumps(described(reward)))
         if engine is not None or reward is not None:
@@ -187,6 +190,8 @@ def check_models(config: EvalConfig) -> None:
     from reasonbench.engines.locate import locate
 
     for model in config.model:
+        if config.engine == "auto" and model.startswith(engines.SERVED):
+            continue
         if config.engine in ("auto", "vllm", "transformers"):
             locate(model, config.revision)
         elif config.engine == "replay" and not Path(model).expanduser().is_file():
@@ -204,6 +209,9 @@ def engine_config(config: EvalConfig, model: str) -> engines.EngineConfig:
         lora=config.lora,
         max_model_len=config.max_model_len,
         engine_args=config.engine_arg,
+        tokenizer=config.tokenizer,
+        base_url=tuple(config.base_url or ()),
+        api_key_env=config.api_key_env or engines.API_KEY,
         trust_remote_code=config.trust_remote_code,
     )
 

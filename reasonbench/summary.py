@@ -17,7 +17,8 @@ from reasonbench.errors import UsageError
 from reasonbench.generate import ABORTED_TOKENS, GENERATION_SECONDS
 from reasonbench.grading.graders import Graders
 from reasonbench.in_order import TAKEN, decide, enough_key
-from reasonbench.results import JudgedBy, Measured, Pricing, measure, rows
+from reasonbench.pricing import price
+from reasonbench.results import JudgedBy, Measured, measure, rows
 from reasonbench.rewarding import info_of, share, stored_as
 from reasonbench.runs import RunStore, SampleKey, atomic_write
 from reasonbench.runs.run import read_results
@@ -40,6 +41,9 @@ PLAN = "plan"
 
 MODEL = "model"
 """meta key: what is known of the model."""
+
+SERVER = "server"
+"""meta key: what is known of the servers that the model is behind."""
 
 REWARD = "reward"
 """meta key, with a colon and the reward's name behind it: what is known of that reward."""
@@ -151,7 +155,7 @@ async def summarise(
         },
         "model": asdict(model),
         "reward": None if judging is None else judging.described,
-        "stack": stack(),
+        "stack": stack() | _served(store),
         "protocol": plan,
         "rows": found,
     }
@@ -360,19 +364,10 @@ def _drawn(store: RunStore, series: Series) -> int:
     return sum(len(stored.samples) for stored in store.samples(*series))
 
 
-def price(store: RunStore, config: Mapping[str, Any], judging: JudgedBy | None) -> Pricing:
-    """Seconds and dollars of a decoded token: generation's wall-clock, shared out by tokens.
-
-    Tokens of a reward count with its share of the policy's parameters.
-    """
-    seconds = float(store.meta(GENERATION_SECONDS) or 0.0)
-    used = store.usage()
-    tokens = used.decode_tokens + used.reward_tokens * (judging.share if judging else 0.0)
-    if not seconds or not tokens:
-        return Pricing()
-    hourly = config.get("gpu_price")
-    rate = None if hourly is None else hourly * config.get("gpus", 1) / 3600
-    return Pricing(seconds / tokens, rate)
+def _served(store: RunStore) -> dict[str, Any]:
+    """What is known of the servers, where the model was behind any."""
+    known = store.meta(SERVER)
+    return {} if known is None else {"server": json.loads(known)}
 
 
 def usage(store: RunStore) -> dict[str, Any]:
@@ -387,4 +382,5 @@ def usage(store: RunStore) -> dict[str, Any]:
         "reward_tokens": total.reward_tokens,
         "reward_cached_tokens": total.reward_cached_tokens,
         "generation_seconds": float(store.meta(GENERATION_SECONDS) or 0.0),
+        **({"uncounted": store.uncounted()} if store.meta(SERVER) else {}),
     }

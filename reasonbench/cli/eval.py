@@ -29,7 +29,9 @@ DATA = "REASONBENCH_DATA"
 
 @click.command(name="eval")
 @click.argument("recipe", required=False)
-@click.option("--model", "-m", multiple=True, help="Folder, hub id or 'builtin'. Repeats.")
+@click.option(
+    "--model", "-m", multiple=True, help="Folder, hub id, 'builtin' or openai:NAME. Repeats."
+)
 @click.option("--benchmark", "-b", multiple=True, help="Name, or a file of your own. Repeats.")
 @click.option("--strategy", "-s", multiple=True, help="name@n:option=value,… Repeats.")
 @click.option("-n", "n", type=int, help="Samples of strategies without @n.")
@@ -46,7 +48,12 @@ DATA = "REASONBENCH_DATA"
 @click.option("--seed", type=int, help="Seed of the run (default 0).")
 @click.option("--system", help="System prompt.")
 @click.option("--chat/--no-chat", default=None, help="Chat template, or plain text.")
-@click.option("--engine", help="auto, vllm, transformers or replay.")
+@click.option("--engine", help="auto, vllm, transformers, replay or openai.")
+@click.option(
+    "--base-url", multiple=True, help="URL of a served model (openai:NAME), or several. Repeats."
+)
+@click.option("--api-key-env", help="Variable that holds the servers' key (OPENAI_API_KEY).")
+@click.option("--tokenizer", help="Folder or hub id of the tokenizer, if not the model's own.")
 @click.option("--revision", help="Revision of a hub model.")
 @click.option("--dtype", help="Number format of computation.")
 @click.option("--quantization", help="Quantisation method to load with.")
@@ -70,6 +77,8 @@ DATA = "REASONBENCH_DATA"
 @click.option("--grading-workers", type=int, help="Processes for symbolic grading.")
 @click.option("--gpu-price", type=float, help="US dollars per GPU-hour.")
 @click.option("--gpus", type=int, help="GPUs that the price counts for.")
+@click.option("--price-in", type=float, help="US dollars per million prompt tokens (served).")
+@click.option("--price-out", type=float, help="US dollars per million generated tokens.")
 @click.option("--max-in-flight", type=int, help="Requests given to the engine at once.")
 @click.option(
     "--max-minutes", type=float, help="Stop generating after this many minutes; resumable."

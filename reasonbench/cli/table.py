@@ -215,6 +215,11 @@ def warnings(results: Mapping[str, Any]) -> list[str]:
             )
         if row.get("unscored"):
             said.append(_unscored(row))
+    if uncounted := results["run"].get("usage", {}).get("uncounted"):
+        said.append(
+            f"the server did not count the tokens of {uncounted:,} completions (hidden thinking, "
+            "or no usage): what these cost is unknown, not 0."
+        )
     if not results["run"].get("complete", True):
         said.append("the run is not finished: problems without completions are left out.")
     return list(dict.fromkeys(said))

@@ -9,10 +9,12 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from reasonbench.engines.base import Engine, EngineDeadError, EngineError
-from reasonbench.engines.config import EngineConfig
+from reasonbench.engines.config import API_KEY, EngineConfig
 from reasonbench.errors import UsageError, unknown
 
 __all__ = [
+    "API_KEY",
+    "SERVED",
     "Engine",
     "EngineConfig",
     "EngineDeadError",

@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+API_KEY = "OPENAI_API_KEY"
+"""Environment variable that holds the key of a served model, unless another one is named."""
+
 
 class EngineConfig(BaseModel):
     """Which model writes, and how it runs."""
@@ -46,7 +49,7 @@ class EngineConfig(BaseModel):
     """Most requests inside the engine at once; more wait for their turn."""
     base_url: tuple[str, ...] = ()
     """URLs of the servers of a served model (openai): http://HOST:PORT/v1."""
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: str = API_KEY
     """Environment variable that holds the servers' key; the key itself is written nowhere."""
     trust_remote_code: bool = False
     """Run the Python code that a hub model brings along."""

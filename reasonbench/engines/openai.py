@@ -17,11 +17,12 @@ from reasonbench.engines.chat import plain_text
 from reasonbench.engines.config import EngineConfig
 from reasonbench.engines.ending import Ending, ending
 from reasonbench.engines.locate import Located, locate
+from reasonbench.engines.needs import Needs
 from reasonbench.engines.openai_answers import Answer
 from reasonbench.engines.openai_calls import Attempt, Calls
 from reasonbench.engines.openai_probe import Probe
 from reasonbench.engines.openai_requests import ChatPrompt, request
-from reasonbench.engines.openai_served import Needs, Options, Served, lacks, options
+from reasonbench.engines.openai_served import Options, Served, lacks, options
 from reasonbench.engines.openai_tokenizer import LocalTokens, Tokens
 from reasonbench.errors import UsageError
 from reasonbench.types import (

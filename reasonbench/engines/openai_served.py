@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from reasonbench.engines.needs import Needs
 from reasonbench.errors import UsageError, unknown
 
 
@@ -97,31 +98,6 @@ def options(given: dict[str, Any]) -> Options:
         raise UsageError(f"engine argument {where}: {first['msg'].lower()}.") from None
 
 
-class Needs(BaseModel):
-    """What strategies ask of an engine beyond text for a prompt."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    continuation: bool = False
-    """Go on from a partial solution."""
-    pattern: bool = False
-    """End a step where a regular expression matches."""
-    logprobs: bool = False
-    """Log-probabilities of the tokens that were sampled."""
-    top_logprobs: int = 0
-    """Those of so many likeliest tokens too."""
-    self_certainty: bool = False
-    """A score over the whole vocabulary."""
-    watch: bool = False
-    """Look at every token as it comes."""
-    thinking: bool = False
-    """Switch thinking on or off."""
-    chat: bool | None = None
-    """A chat template (true), none (false), or as it comes."""
-    top_k: bool = False
-    """Sampling with top_k or min_p."""
-
-
 def lacks(served: Served, needs: Needs) -> str | None:
     """The first thing that strategies need and this server does not give, or None."""
     who = f"{served.model} behind this server"
@@ -146,7 +122,9 @@ def lacks(served: Served, needs: Needs) -> str | None:
         return f"asks in plain text, and {who} has no completions route"
     if needs.chat is True and served.tokenizer == "none" and not served.chat:
         return f"asks in a chat, and {who} has no chat route"
-    if needs.top_k and not served.extras:
+    if needs.tokens and served.tokenizer == "none":
+        return f"counts tokens, and the tokenizer of {served.model} is not known: give --tokenizer"
+    if needs.cuts and not served.extras:
         return f"samples with top_k or min_p, which {who} does not take"
     return None
 

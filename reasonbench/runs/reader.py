@@ -67,6 +67,12 @@ class Reader(SearchReader, TrainingReader):
         ((*values,),) = self._rows(f"SELECT {sums} FROM completions")
         return Usage(*values) + self.search_usage()
 
+    def uncounted(self) -> int:
+        """How many completions a model wrote whose tokens nobody counted."""
+        sql = "SELECT COUNT(*) FROM completions WHERE decode_tokens = 0 AND requests > 0"
+        ((count,),) = self._rows(sql)
+        return int(count)
+
     def pools(self) -> dict[str, dict[str, Any]]:
         """The specification of every pool by its name."""
         rows = self._rows("SELECT pool, spec FROM pools ORDER BY pool")
