@@ -11,6 +11,10 @@ from reasonbench.types import Completion, Problem, Verdict
 
 _log = logging.getLogger(__name__)
 
+UNGRADABLE = "ungradable"
+"""Key of `Problem.hidden`: why none of the problem's answers can be graded (a log of another
+harness may name neither an answer nor tests)."""
+
 
 async def grade(graders: Graders, problem: Problem, completion: Completion) -> Verdict:
     """The verdict on a whole response: at once where that is cheap, else from a worker.
@@ -21,6 +25,8 @@ async def grade(graders: Graders, problem: Problem, completion: Completion) -> V
     Raises:
         UsageError: the problem itself cannot be graded.
     """
+    if UNGRADABLE in problem.hidden:
+        return Verdict("ungraded", None, UNGRADABLE, problem.hidden[UNGRADABLE])
     try:
         at_once = graders.grade_quick(
             problem,
@@ -47,6 +53,8 @@ async def grade(graders: Graders, problem: Problem, completion: Completion) -> V
 
 async def grade_answer(graders: Graders, problem: Problem, answer: str | None) -> Verdict:
     """The verdict on an extracted answer; see `grade`."""
+    if UNGRADABLE in problem.hidden:
+        return Verdict("ungraded", None, UNGRADABLE, problem.hidden[UNGRADABLE])
     return await _guarded(problem, graders.grade_answer(problem, answer))
 
 
