@@ -13,6 +13,7 @@ from typing import Any
 
 from reasonbench import shards
 from reasonbench.behaviour.score import STALE
+from reasonbench.config import REWARD_SETTINGS, VOLATILE
 from reasonbench.errors import UsageError
 from reasonbench.generate import ABORTED_TOKENS, GENERATION_SECONDS
 from reasonbench.grading.graders import Graders
@@ -26,7 +27,7 @@ from reasonbench.summary import MODEL, PLAN, REWARD, summarise
 MERGED = "merged"
 """meta key: the runs that a run was merged from."""
 
-_FREE = frozenset({"shard", "max_in_flight", "max_minutes", "max_usd", "grading_workers"})
+_FREE = (VOLATILE - REWARD_SETTINGS) | {"shard"}
 """Settings that may differ between shards: no result depends on them."""
 
 _SUMS = {ABORTED_TOKENS: int, GENERATION_SECONDS: float}

@@ -15,6 +15,7 @@ from reasonbench.errors import UsageError
 COMMANDS = {
     "eval": ("reasonbench.cli.eval", "Evaluate models with strategies on benchmarks."),
     "score": ("reasonbench.cli.score", "Grade recorded completions, without any model."),
+    "import": ("reasonbench.cli.import_", "Make a run of another harness's outputs."),
     "merge": ("reasonbench.cli.merge", "Make one run of the shards of an evaluation."),
     "show": ("reasonbench.cli.show", "Print a run: its table and its accuracy over k."),
     "frontier": (
@@ -29,6 +30,10 @@ COMMANDS = {
     "view": ("reasonbench.cli.view", "Look at problems, solutions and searches in a browser."),
     "list": ("reasonbench.cli.list", "List benchmarks, strategies, engines or protocols."),
     "export": ("reasonbench.cli.export", "Write a run's table or samples to a file."),
+    "serve": (
+        "reasonbench.cli.serve",
+        "Serve strategies as models to clients of OpenAI's API.",
+    ),
     "doctor": ("reasonbench.cli.doctor", "Say what this machine offers, the sandbox included."),
     "distill": (
         "reasonbench.cli.distill",

@@ -1,0 +1,1 @@
+"""An OpenAI-compatible server whose models are strategies over one engine (docs/serve.md)."""
