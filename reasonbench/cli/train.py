@@ -234,15 +234,18 @@ def _reward(
 
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
+    quiet = quiet or not is_first()
     on_log, on_labels = (_ignore, _ignore) if quiet else (_printer(), _label_printer())
     try:
         if kind == "prm":
             config = parse_reward(process.PrmConfig, values)
-            _check_folder(folder, resume)
+            if is_first():
+                _check_folder(folder, resume)
             found = process.train(config, folder, on_log, on_labels, resume)
         else:
             settings_of_outcome = parse_reward(outcome.OrmConfig, values)
-            _check_folder(folder, resume)
+            if is_first():
+                _check_folder(folder, resume)
             found = outcome.train(settings_of_outcome, folder, on_log, on_labels, resume)
     except TrainingDiverged as error:
         raise click.ClickException(str(error)) from error

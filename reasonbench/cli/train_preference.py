@@ -84,7 +84,7 @@ def _train(
     resume: bool,
     quiet: bool,
 ) -> None:
-    from reasonbench.cli.train import _check_folder, _check_torch, assign, table
+    from reasonbench.cli.train import _check_folder, _check_torch, assign, is_first, table
     from reasonbench.trainers.config import load_recipe
 
     if recipe is None and data is None and not runs:
@@ -113,7 +113,9 @@ def _train(
     transformers_logging.disable_progress_bar()
     config = parse_preference(values)
     folder = out or Path("runs") / f"{method}-{Path(config.model).stem}"
-    _check_folder(folder, resume)
+    if is_first():  # the others come to a folder that it has already begun
+        _check_folder(folder, resume)
+    quiet = quiet or not is_first()
     try:
         found = train(config, folder, _ignore if quiet else _printer(), resume)
     except TrainingDiverged as error:

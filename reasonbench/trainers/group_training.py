@@ -2,7 +2,8 @@
 
 An update takes a fixed number of groups in shuffled order, so that its loss is a mean over groups
 whatever their lengths. Within it groups are sorted by length and cut into micro-batches under a
-token budget, whose losses add up to that of the update exactly.
+token budget, whose losses add up to that of the update exactly. Under `torchrun` the micro-batches
+are dealt out to the processes (`parallel.deal`): their number does not change what is learned.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from reasonbench.trainers import checkpoint, run_record
+from reasonbench.trainers import checkpoint, parallel, ranks, run_record
 from reasonbench.trainers.batching import Position
 from reasonbench.trainers.checkpoint import Progress
 from reasonbench.trainers.config import OptimizerConfig, ScheduleConfig, _Strict
@@ -141,7 +142,9 @@ class GroupLoop:
         progress = Progress()
         if resume:
             progress = checkpoint.load(self._out, self._settings, self._optimizer)
-        rows = run_record.log_until(self._out, progress.step, GroupRow)
+        rows = list[GroupRow]()
+        if parallel.is_main():
+            rows = run_record.log_until(self._out, progress.step, GroupRow)
         window = _Window(progress.sums)
         for update in updates(groups, config.batch, total, config.seed, progress.examples):
             scale = self._rate(progress.examples / total)
@@ -154,9 +157,10 @@ class GroupLoop:
                 o = config.optimizer
                 lr = (o.lr if o.name == "muon" else o.adamw_lr) * scale
                 rows.append(window.row(progress.step, progress.examples / total, lr))
-                run_record.append(self._out, rows[-1])
-                self._on_log(rows[-1])
                 window = _Window({})
+                if parallel.is_main():
+                    run_record.append(self._out, rows[-1])
+                    self._on_log(rows[-1])
             if config.checkpoint_every and progress.step % config.checkpoint_every == 0:
                 progress.sums = window.state()
                 checkpoint.save(self._out, self._settings, self._optimizer, progress)
@@ -170,9 +174,9 @@ class GroupLoop:
             self._objective.prepare(update, self._batched)
             totals = self._totals(update)
             for micro in self._cut(update):
-                loss, metrics = self._objective.loss(micro, self._values(micro), totals)
+                loss, metrics = self._loss(micro, totals)
                 sums.add({**metrics, "loss": (loss.item(), len(micro))})
-        return sums.means()
+        return sums.of_all().means()
 
     def _update(
         self, groups: Sequence[Group], scale: float, step: int
@@ -181,13 +185,14 @@ class GroupLoop:
         with torch.no_grad():
             self._objective.prepare(groups, self._batched)
         totals = self._totals(groups)
-        value, sums = 0.0, _Sums()
+        mine, sums = 0.0, _Sums()
         for micro in self._cut(groups):
-            loss, metrics = self._objective.loss(micro, self._values(micro), totals)
+            loss, metrics = self._loss(micro, totals)
             loss = loss / totals.groups
             torch.autograd.backward(loss)
-            value += loss.item()
+            mine += loss.item()
             sums.add(metrics)
+        value = ranks.total(torch.tensor(mine, dtype=torch.float64)).item()
         if not math.isfinite(value):
             raise TrainingDiverged(
                 f"the loss is {value} at update {step}: lower the learning rate, or resume from "
@@ -196,10 +201,12 @@ class GroupLoop:
         norm = self._optimizer.step(scale)
         if not math.isfinite(norm):
             raise TrainingDiverged(f"the gradient is {norm} at update {step}")
-        return value, norm, sums
+        return value, norm, sums.of_all()
 
-    def _values(self, groups: Sequence[Group]) -> Tensor:
-        return self._forward([t for group in groups for t in self._objective.texts(group)])
+    def _loss(self, groups: Sequence[Group], totals: Totals) -> tuple[Tensor, Metrics]:
+        """Of a micro-batch; of an empty one, which only goes along with others, nothing."""
+        values = self._forward([t for group in groups for t in self._objective.texts(group)])
+        return self._objective.loss(groups, values, totals) if groups else (values.sum(), {})
 
     def _batched(self, texts: Sequence[Text]) -> Tensor:
         return in_batches(self._forward, texts, self._config.batch_tokens, self._multiple)
@@ -208,8 +215,10 @@ class GroupLoop:
         return Totals(len(groups), sum(self._objective.target(g).trained for g in groups))
 
     def _cut(self, groups: Sequence[Group]) -> list[list[Group]]:
+        """The micro-batches of this process."""
         budget = self._config.batch_tokens
-        return cut(groups, budget, self._multiple, self._objective.texts)
+        whole = cut(groups, budget, self._multiple, self._objective.texts)
+        return parallel.deal(whole, ranks.world_size(), parallel.rank())
 
     def _rate(self, share: float) -> float:
         s = self._config.schedule
@@ -264,7 +273,10 @@ def cut(
 
 
 def in_batches(forward: Forward, texts: Sequence[Text], budget: int, multiple: int) -> Tensor:
-    """[texts] without gradient, whatever their number: sorted by length, cut by a token budget."""
+    """[texts] without gradient, whatever their number: sorted by length, cut by a token budget.
+
+    Of several processes each has to call it with the same texts; all get the values.
+    """
     order = sorted(range(len(texts)), key=lambda i: len(texts[i].ids))
     batches: list[list[int]] = []
     for index in order:
@@ -273,11 +285,14 @@ def in_batches(forward: Forward, texts: Sequence[Text], budget: int, multiple: i
             batches[-1].append(index)
         else:
             batches.append([index])
+    mine = parallel.deal(batches, ranks.world_size(), parallel.rank())
     with torch.no_grad():
-        values = torch.cat([forward([texts[i] for i in batch]) for batch in batches])
-    back = torch.empty(len(texts), dtype=torch.long, device=values.device)
-    back[torch.tensor(order, device=values.device)] = torch.arange(len(texts), device=values.device)
-    return values[back]
+        values = torch.cat([forward([texts[i] for i in batch]) for batch in mine])
+    found = values.new_empty(len(texts))
+    dealt = [i for batch in mine for i in batch]
+    for places, numbers in parallel.everywhere((dealt, values.cpu())):
+        found[torch.tensor(places, device=values.device)] = numbers.to(values.device)
+    return found
 
 
 class _Sums:
@@ -294,6 +309,13 @@ class _Sums:
 
     def join(self, other: _Sums) -> None:
         self.add({name: (total, count) for name, (total, count) in other.sums.items()})
+
+    def of_all(self) -> _Sums:
+        """Those of all processes; each has to call it."""
+        found = _Sums()
+        for sums in parallel.everywhere(dict(self.sums)):
+            found.add({name: (total, count) for name, (total, count) in sums.items()})
+        return found
 
     def means(self) -> dict[str, float]:
         """Each a mean; with them how much higher the chosen ones' reward is."""

@@ -19,8 +19,8 @@ from transformers import AutoTokenizer
 
 from reasonbench.errors import UsageError
 from reasonbench.runs.rows import read_rows
-from reasonbench.trainers import checkpoint, preference_losses
-from reasonbench.trainers.attention import MULTIPLE, use_short_attention
+from reasonbench.trainers import checkpoint, parallel, preference_losses
+from reasonbench.trainers.config import SftConfig
 from reasonbench.trainers.group_training import (
     Forward,
     GroupConfig,
@@ -56,7 +56,7 @@ from reasonbench.trainers.reward_model import load_backbone
 from reasonbench.trainers.run_record import LOG, write_summary
 from reasonbench.trainers.sft import LogRow
 from reasonbench.trainers.source import source_of
-from reasonbench.trainers.start import save_model
+from reasonbench.trainers.start import chosen_device, on_device, ready, save_model
 from reasonbench.trainers.text_values import score_forward
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,8 @@ def train(
 ) -> dict[str, Any]:
     """Trains an outcome reward on rows and writes its folder.
 
+    Under `torchrun` every process calls it; the first one writes.
+
     Returns:
         What was measured on the prompts held out: `loss`, `accuracy` (share of pairs in the right
         order, or of responses on the right side of one half), and for responses that are judged one
@@ -101,15 +103,22 @@ def train(
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     random.seed(config.seed)
-    if config.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("there is no CUDA device: set device to cpu")
     _refuse(config)
+    with parallel.joined(config.device):
+        return _train(config, out, on_log, resume)
+
+
+def _train(
+    config: OrmConfig, out: Path, on_log: Callable[[LogRow], None], resume: bool
+) -> dict[str, Any]:
+    device = chosen_device(config.device)
     out.mkdir(parents=True, exist_ok=True)
     source = source_of(config.model)
     tokenizer = AutoTokenizer.from_pretrained(source)
     path = Path(config.data) if config.data else out / PAIRS
-    if config.runs and not (resume and path.is_file()):
+    if parallel.is_main() and config.runs and not (resume and path.is_file()):
         write_pairs([Path(run) for run in config.runs], config.pairs, path)
+    parallel.from_main(None)  # until it is written
     want = _wanted_form(config, path)
     rows = _checked(read_preferences(path, ties=config.ties), config, path)
     encode = TextEncoder(tokenizer, False if config.runs else config.chat, turns=True)
@@ -125,14 +134,16 @@ def train(
         log.warning("%d of %d rows are too long", left_out, left_out + len(groups))
     groups, held = hold_out(groups, config.holdout)
     model = load_backbone(source, "outcome", config.extra_layers)
-    model = model.to(device=config.device, dtype=getattr(torch, config.dtype))
-    multiple = MULTIPLE if use_short_attention(model) else 1
+    dtype = getattr(torch, config.dtype)
+    model = on_device(model, device, dtype)
+    settings = SftConfig(dtype=config.dtype, device=config.device)
+    multiple = ready(model, settings, model.score)
     forward = score_forward(model, int(tokenizer.pad_token_id or 0), multiple)
     optimizer = MasterOptimizer(model, config.optimizer, head=nn.ModuleList([model.score]))
     objective = _objective(config, want)
     names = GroupConfig.model_fields
-    settings = GroupConfig(**{name: getattr(config, name) for name in names})
-    loop = GroupLoop(settings, config, forward, objective, optimizer, out, multiple, on_log)
+    batching = GroupConfig(**{name: getattr(config, name) for name in names})
+    loop = GroupLoop(batching, config, forward, objective, optimizer, out, multiple, on_log)
     model.train()
     log_rows = loop.train(groups, resume)
     model.eval()
@@ -141,16 +152,17 @@ def train(
         texts = [group.texts[0] for group in held]
         scores = in_batches(forward, texts, config.batch_tokens, multiple)
         measured |= _measure_single(held, scores, config.score_max)
-    save_model(model, tokenizer, out)
+    save_model(model, tokenizer, out, dtype)
     summary = {
         "config": config.model_dump(),
         "data": {"groups": len(groups), "held_out": len(held), "left_out": left_out},
         "held_out": measured,
         "log": [asdict(row) for row in log_rows],
     }
-    write_summary(out, summary)
-    for name in (checkpoint.FILE, LOG):
-        (out / name).unlink(missing_ok=True)
+    if parallel.is_main():
+        write_summary(out, summary)
+        for name in (checkpoint.FILE, LOG):
+            (out / name).unlink(missing_ok=True)
     return measured
 
 

@@ -211,7 +211,8 @@ def assembled(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel | N
     named = {n: t.to(dtype) if t.is_floating_point() else t for n, t in state.items()}
     copy.load_state_dict(named, strict=True, assign=True)
     copy.tie_weights()
-    copy.generation_config = model.generation_config
+    if model.can_generate():
+        copy.generation_config = model.generation_config
     return copy
 
 

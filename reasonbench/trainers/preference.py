@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from reasonbench.errors import UsageError
-from reasonbench.trainers import checkpoint
-from reasonbench.trainers.attention import MULTIPLE, use_short_attention
+from reasonbench.trainers import checkpoint, parallel
 from reasonbench.trainers.config import SftConfig
 from reasonbench.trainers.group_training import Forward, GroupLoop, GroupRow
 from reasonbench.trainers.masters import MasterOptimizer
@@ -36,7 +35,7 @@ from reasonbench.trainers.preference_rows import (
 )
 from reasonbench.trainers.run_record import LOG, write_summary
 from reasonbench.trainers.source import source_of
-from reasonbench.trainers.start import load_model, load_tokenizer, save_model
+from reasonbench.trainers.start import load_model, load_tokenizer, ready, save_model
 from reasonbench.trainers.text_values import REFERENCE, logprob_forward, reference_values
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ def train(
     resume: bool = False,
 ) -> dict[str, Any]:
     """Trains and writes the model folder (weights, tokenizer, `training.json`) to `out`.
+
+    Under `torchrun` every process calls it; the first one writes.
 
     Args:
         config: the whole run.
@@ -75,11 +76,20 @@ def train(
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     random.seed(config.seed)
+    with parallel.joined(config.device):
+        return _train(config, out, on_log, resume)
+
+
+def _train(
+    config: PreferenceConfig, out: Path, on_log: Callable[[GroupRow], None], resume: bool
+) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = load_tokenizer(_start(config, config.model))
     groups, left_out = load_groups(config, out, tokenizer, resume)
     model = load_model(_start(config, config.model), tokenizer)
-    multiple = MULTIPLE if use_short_attention(model) else 1
+    multiple = ready(model, _start(config, config.model))
+    if parallel.rank() and not resume:
+        torch.manual_seed(config.seed + 1_000_003 * parallel.rank())  # dropout of its own
     pad_id = int(tokenizer.pad_token_id or 0)
     if config.method != "orpo":
         groups = _with_reference(config, out, groups, model, tokenizer, multiple)
@@ -99,10 +109,11 @@ def train(
         "held_out": {"before": before, "after": loop.measure(held)} if held else {},
         "log": [asdict(row) for row in rows],
     }
-    save_model(model, tokenizer, out)
-    write_summary(out, summary)
-    for name in (checkpoint.FILE, REFERENCE, LOG):
-        (out / name).unlink(missing_ok=True)
+    save_model(model, tokenizer, out, getattr(torch, config.dtype))
+    if parallel.is_main():
+        write_summary(out, summary)
+        for name in (checkpoint.FILE, REFERENCE, LOG):
+            (out / name).unlink(missing_ok=True)
     return summary
 
 
@@ -122,8 +133,9 @@ def load_groups(
             left.
     """
     path = Path(config.data) if config.data else out / PAIRS
-    if config.runs and not (resume and path.is_file()):
+    if parallel.is_main() and config.runs and not (resume and path.is_file()):
         write_pairs([Path(run) for run in config.runs], config.pairs, path)
+    parallel.from_main(None)  # until it is written
     want: Want = "judged" if config.method == "kto" else "pair"
     if config.rankings == "plackett-luce":
         want = "ranking"
@@ -163,8 +175,9 @@ def _with_reference(
     def open_forward() -> Forward:
         reference = model
         if config.reference:
-            reference = load_model(_start(config, config.reference), tokenizer)
-            use_short_attention(reference)
+            settings = _start(config, config.reference)
+            reference = load_model(settings, tokenizer)
+            ready(reference, settings)
         reference.eval()
         return logprob_forward(reference, int(tokenizer.pad_token_id or 0), multiple)
 
@@ -184,4 +197,9 @@ def _identity(model: str) -> str:
 
 def _start(config: PreferenceConfig, model: str) -> SftConfig:
     """Which model, in which precision, where."""
-    return SftConfig(model=source_of(model), dtype=config.dtype, device=config.device)
+    return SftConfig(
+        model=source_of(model),
+        dtype=config.dtype,
+        device=config.device,
+        recompute=config.recompute,
+    )

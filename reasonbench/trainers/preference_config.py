@@ -57,6 +57,9 @@ class PreferenceConfig(GroupConfig):
     """Prompts at the end of the data whose preferences are only measured."""
     max_length: int = Field(default=4096, ge=2)
     """Preferences with a longer text are left out, in tokens of prompt and response."""
+    recompute: bool = False
+    """Compute the inside of each layer again in the backward pass rather than keep it: a third more
+    computation, much less memory."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Precision of the computation; the masters are fp32 either way."""
     device: str = "auto"

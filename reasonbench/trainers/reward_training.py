@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
 import shutil
 import time
@@ -54,6 +55,10 @@ class Learner:
     def __init__(self, config: RewardTraining, kind: Kind, targets: Targets, loss: Loss) -> None:
         from transformers import AutoTokenizer
 
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UsageError(
+                "step labels are learned from in one process: start it without torchrun"
+            )
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)

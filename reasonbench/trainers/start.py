@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from reasonbench.errors import UsageError
 from reasonbench.trainers import parallel, ranks
@@ -35,7 +36,8 @@ def load_tokenizer(config: SftConfig) -> PreTrainedTokenizerBase:
 def load_model(config: SftConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """The model to train, in the precision it computes in, on its device.
 
-    With several processes it stays in fp32 on the CPU until `ready` shards it.
+    With several processes it stays in fp32 on the CPU until `ready` shards it, with the weights
+    that one process would start from.
 
     Raises:
         UsageError: not exactly one of `model` and `init`, CUDA asked for where there is none, or a
@@ -64,12 +66,17 @@ def load_model(config: SftConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrai
     for name in ("final_logit_softcapping", "logits_scaling", "logit_scale"):
         if (getattr(model.config, name, None) or 1.0) != 1.0:
             raise UsageError(f"models with {name} cannot be trained yet: the loss leaves it out")
+    return on_device(model, device, getattr(torch, config.dtype))
+
+
+def on_device(model: PreTrainedModel, device: str, dtype: torch.dtype) -> PreTrainedModel:
+    """A model loaded in fp32 as a process alone computes with it; see `load_model` for several."""
     if ranks.world_size() > 1:
-        return model
-    return model.to(device=device, dtype=getattr(torch, config.dtype))
+        return model.to(dtype).float()
+    return model.to(device=device, dtype=dtype)
 
 
-def ready(model: PreTrainedModel, config: SftConfig) -> int:
+def ready(model: PreTrainedModel, config: SftConfig, head: nn.Module | None = None) -> int:
     """Prepares a loaded model for training: attention, activation checkpointing, shards.
 
     Adapters come before it, the optimizer after.
@@ -77,6 +84,7 @@ def ready(model: PreTrainedModel, config: SftConfig) -> int:
     Args:
         model: as `load_model` gives it.
         config: its `device`, `dtype` and `recompute` are looked at.
+        head: what the hidden states go to, where that is no vocabulary.
 
     Returns:
         What the padded length of a batch is best rounded up to.
@@ -85,7 +93,7 @@ def ready(model: PreTrainedModel, config: SftConfig) -> int:
     short = device == "cpu" and use_short_attention(model)
     if config.recompute:
         recompute_layers(model)
-    parallel.shard(model, device, getattr(torch, config.dtype))
+    parallel.shard(model, device, getattr(torch, config.dtype), head)
     return MULTIPLE if short else 1
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reasonbench.runs.files import replacing
+from reasonbench.trainers import parallel
 from reasonbench.trainers.completion_loss import pad
 from reasonbench.trainers.group_training import Forward, in_batches
 from reasonbench.trainers.logprobs import completion_logprobs
@@ -40,14 +41,15 @@ def score_forward(model: PreTrainedModel, pad_id: int, multiple: int) -> Forward
     """[texts] raw score (a logit) that a reward model gives at the end of each text, fp32."""
 
     def forward(texts: Sequence[Text]) -> Tensor:
-        length = math.ceil(max(len(t.ids) for t in texts) / multiple) * multiple
-        ids = torch.full((len(texts), length), pad_id)
+        length = math.ceil(max((len(t.ids) for t in texts), default=1) / multiple) * multiple
+        # without texts one row of padding goes along with the other processes
+        ids = torch.full((max(1, len(texts)), length), pad_id)
         for row, text in enumerate(texts):
             ids[row, : len(text.ids)] = torch.tensor(text.ids)
         ends = torch.tensor([len(t.ids) - 1 for t in texts], device=model.device)
         # causal attention never looks right, so padding on the right needs no mask
         hidden = model.model(input_ids=ids.to(model.device), use_cache=False).last_hidden_state
-        read = hidden[torch.arange(len(texts), device=model.device), ends]
+        read = hidden[torch.arange(len(texts), device=model.device), ends.long()]
         scores: Tensor = model.score(read).float().squeeze(-1)
         return scores
 
@@ -63,6 +65,8 @@ def reference_values(
     multiple: int,
 ) -> tuple[list[float], bool]:
     """The reference model's log-probabilities, computed once and kept in the folder.
+
+    Of several processes each has to call it; the first one reads and writes the file.
 
     Args:
         open_forward: loads the model; not called where the file holds what is wanted.
@@ -80,13 +84,17 @@ def reference_values(
         digest.update(text.start.to_bytes(4, "little"))
         digest.update(text.ids.tobytes())
     path = out / REFERENCE
-    if path.is_file():
+    found: list[float] | None = None
+    if parallel.is_main() and path.is_file():
         stored = torch.load(path, map_location="cpu", weights_only=True)
         if stored["digest"] == digest.hexdigest():
-            found: list[float] = stored["values"].tolist()
-            return found, True
+            found = stored["values"].tolist()
+    found = parallel.from_main(found)
+    if found is not None:
+        return found, True
     values = in_batches(open_forward(), texts, budget, multiple).cpu()
-    with replacing(path) as partial:
-        torch.save({"digest": digest.hexdigest(), "values": values}, partial)
+    if parallel.is_main():
+        with replacing(path) as partial:
+            torch.save({"digest": digest.hexdigest(), "values": values}, partial)
     made: list[float] = values.tolist()
     return made, False

@@ -73,12 +73,17 @@ def test_a_signal_to_torchrun_ends_all_with_a_checkpoint(tmp_path: Path) -> None
     assert (tmp_path / "run" / checkpoint.FILE).is_file()
 
 
-@pytest.mark.parametrize("method", ["sft"])
-def test_supervised_training_ends(tmp_path: Path, method: str) -> None:
-    rows = [{"prompt": f"What is {n}?", "completion": str(n % 10)} for n in range(32)]
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_training_on_rows_ends(tmp_path: Path, method: str) -> None:
+    answers = [("chosen", 0), ("rejected", 1)] if method == "dpo" else [("completion", 0)]
+    rows = [
+        {"prompt": f"What is {n}?", **{name: str((n + off) % 10) for name, off in answers}}
+        for n in range(32)
+    ]
     data = tmp_path / "rows.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)))
-    settings = [f"--set={s}" for s in (*COMMON, "accumulate=3", "batch_tokens=128", "log_every=1")]
+    settings = [f"--set={s}" for s in (*COMMON, "batch_tokens=128", "log_every=1")]
+    settings += ["--set=accumulate=3"] if method == "sft" else ["--set=batch=8"]
     arguments = ["train", method, "--model", str(model_path()), "--data", str(data), *settings]
     with started(arguments, tmp_path / "two") as process:
         _, said = process.communicate()
