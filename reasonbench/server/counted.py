@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reasonbench.engines.base import Engine, Watch
-from reasonbench.types import Completion, Message, Prompt, RequestKey, SamplingParams
+from reasonbench.types import Completion, Message, Prompt, RequestKey, SamplingParams, Usage
 
 
 class Counted:
@@ -21,7 +21,10 @@ class Counted:
         self.info = engine.info
         self.in_flight = engine.in_flight
         self.notice = engine.notice
-        self.aborted = engine.aborted
+
+    @property
+    def aborted(self) -> Usage:
+        return self._engine.aborted
 
     def render(
         self,

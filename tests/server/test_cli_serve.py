@@ -1,0 +1,118 @@
+"""`reasonbench serve`: the whole command over the built-in model, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+import httpx
+import openai
+import pytest
+
+from tests.test_cli import refused
+
+QUESTION = "Tom has 3 apples and buys 4 more. How many apples does Tom have?"
+
+
+@contextmanager
+def started(*args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command's process and the address that it says."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reasonbench", "serve", "--port", "0", *args],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"SECRET": "s3cret"},
+    )
+    try:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if found := re.search(r"at (http://\S+)/v1", line):
+                yield process, found.group(1)
+                break
+        else:
+            raise AssertionError("".join(said))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def aborted(url: str) -> None:
+    """Hang up in the middle of a long call, and see the engine let its requests go."""
+    body = json.dumps(
+        {"model": "maj@16:temperature=5", "messages": [{"role": "user", "content": QUESTION}],
+         "max_tokens": 400}
+    ).encode()  # fmt: skip
+    host, port = url.removeprefix("http://").split(":")
+    with httpx.Client(base_url=url, headers={"Authorization": "Bearer s3cret"}) as http:
+        hanging = socket.create_connection((host, int(port)))
+        hanging.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        running = "reasonbench_engine_requests_in_flight 16.0"
+        while running not in http.get("/metrics").text:
+            pass
+        hanging.close()
+        while "reasonbench_engine_requests_in_flight 0.0" not in http.get("/metrics").text:
+            pass
+        assert 'status="gone",strategy="maj"' in http.get("/metrics").text
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_the_built_in_model_is_served(engine: str) -> None:
+    if find_spec(engine) is None:
+        pytest.skip(f"{engine} is not installed")
+    args = ["--engine", engine, "--api-key-env", "SECRET", "-s", "maj@4", "-s", "wbon@4",
+            "-s", "beam@4", "-s", "maj@16:temperature=5", "--reward", "builtin-prm",
+            "--reward-engine", engine]  # fmt: skip
+    with started(*args) as (process, url):
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="s3cret", max_retries=0)
+        names = [model.id for model in client.models.list()]
+        assert names == ["maj@4", "wbon@4", "beam@4", "maj@16:temperature=5"]
+        for name in names[:3]:
+            asked = [{"role": "user", "content": QUESTION}]
+            first = client.chat.completions.create(
+                model=name,
+                messages=asked,
+                extra_body={"candidates": True},  # type: ignore[arg-type]
+            )
+            assert first.choices[0].message.content
+            assert first.usage is not None
+            assert first.usage.model_extra is not None
+            assert (first.usage.model_extra["reward_tokens"] > 0) == (name != "maj@4")
+            again = client.chat.completions.create(
+                model=name,
+                messages=asked,
+                stream=True,  # type: ignore[arg-type]
+            )
+            parts = [c.choices[0].delta.content or "" for c in again]
+            assert "".join(parts) == first.choices[0].message.content
+        aborted(url)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--host", "0.0.0.0"), "give --api-key-env NAME, or --without-key"),
+        (("--api-key-env", "NOT_SET_ANYWHERE"), "the variable is not set"),
+        (("-s", "oracle@4"), "needs the reference answer"),
+        (("-s", "beam@4"), "--reward MODEL"),
+        (("-s", "majj@4"), "majj"),
+        (("--model", "no/such/folder"), "no/such/folder"),
+        (("--base-url", "http://127.0.0.1:1/v1"), "--base-url has no meaning"),
+    ],
+)
+def test_what_cannot_be_served_is_told_in_one_sentence(args: tuple[str, ...], said: str) -> None:
+    assert said in refused("serve", "--quiet", "--port", "0", *args)
