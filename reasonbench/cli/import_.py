@@ -102,8 +102,6 @@ def command(
     agreement = brought.agreement
     compared = agreement if agreement.labelled or agreement.ungraded else None
     report(console, brought.results, as_json, compared, disagreements)
-    for note in brought.notes:
-        said.print(f"note: {note}.", style="yellow", markup=False, soft_wrap=True)
     said.print(
         f"graded {work.total:,} samples in {time.perf_counter() - started:.1f} s; written to {out}",
         style="dim", soft_wrap=True, markup=False,
@@ -151,7 +149,7 @@ def _given(
             found.append(Given(benchmark, benchmarks.load(benchmark, folder)))
         else:
             said.print(
-                f"note: its problems may be those of {name}: give --data DIR or --benchmark {name} "
+                f"note: the problems may be those of {name}: give --data DIR or --benchmark {name} "
                 "to grade them as that benchmark.",
                 style="yellow", markup=False, soft_wrap=True,
             )  # fmt: skip

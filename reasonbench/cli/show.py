@@ -137,9 +137,11 @@ def _problem(folder: Path, wanted: str, candidates: int) -> None:
                         console.print(line, soft_wrap=True)
                 for s in stored.samples[:candidates]:
                     colour = {"correct": "green", "incorrect": "red"}.get(s.verdict or "", "yellow")
+                    counted = s.tokens or s.usage.requests
+                    length = f"{s.tokens} tokens" if counted else "tokens not counted"
                     said = (
                         f"sample {s.sample}: {s.verdict} ({s.layer}: {s.reason}), answer "
-                        f"{s.answer!r}, {s.tokens} tokens"
+                        f"{s.answer!r}, {length}"
                     )
                     if tests:
                         said = f"tests, completion {s.sample}: {s.tokens} tokens"

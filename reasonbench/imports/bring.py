@@ -35,12 +35,10 @@ class Brought:
     Attributes:
         results: what results.json holds.
         agreement: of our verdicts with the harness's.
-        notes: what the reader must know.
     """
 
     results: Mapping[str, Any]
     agreement: Agreement
-    notes: tuple[str, ...]
 
 
 class Import:
@@ -119,15 +117,15 @@ class Import:
         if failure is None:
             part.open_ended += sample.finish is None
             if sample.prompt_tokens is None or sample.decode_tokens is None:
-                part.blind.add(problem.id)
+                part.blind += 1
 
-    def _notes(self) -> tuple[str, ...]:
+    def _notes(self) -> list[str]:
         found = [f"{log.path.name}: {note}" for log in self.logs for note in log.origin.notes]
         for name, part in self.parts.items():
             found += part.notes(name, self._given.get(name))
         if not self._labelled:
             found.append("the logs hold no verdicts of their own to compare ours with")
-        return tuple(found)
+        return found
 
     async def bring(
         self,
@@ -157,18 +155,17 @@ class Import:
             jobs = self._jobs(store, graders, agreement, advance)
             if await together(jobs, store, at_once) != self.total:
                 raise UsageError("a log changed while it was read; import it again.")
-            notes = self._notes()
             plan = {
                 "benchmarks": {
                     name: part.plan(name, self._given.get(name))
                     for name, part in self.parts.items()
                 },
-                "deviations": list(notes),
-                "notes": [],
+                "deviations": [part.deviation(name) for name, part in self.parts.items()],
+                "notes": self._notes(),
             }
             store.set_meta(PLAN, json.dumps(plan, ensure_ascii=False))
             store.set_meta(AGREEMENT, json.dumps(written(agreement), ensure_ascii=False))
-            return Brought(await summarise(store, graders), agreement, notes)
+            return Brought(await summarise(store, graders), agreement)
         finally:
             await graders.aclose()
 
@@ -213,7 +210,7 @@ class Import:
         else:
             part = self.parts[key.benchmark]
             usage = Usage()
-            if problem.id not in part.blind:
+            if not part.blind:
                 usage = Usage(prompt_tokens=sample.prompt_tokens or 0,
                               decode_tokens=sample.decode_tokens or 0, requests=1)  # fmt: skip
             text = _program(problem, sample) if sample.program else sample.text or ""

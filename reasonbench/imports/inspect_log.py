@@ -125,6 +125,8 @@ def _sample(row: Any, where: str, task: str, model: Any, metric: str | None) -> 
         failure = "the log holds no response"
     scores, label = _scores(row, metric)
     prompt, written = _usage(row, model)
+    if not text:  # a limit came before the first word
+        prompt, written = prompt or 0, written or 0
     target = row.get("target")
     if isinstance(target, list):
         target = target[0] if len(target) == 1 else None

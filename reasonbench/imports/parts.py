@@ -24,7 +24,8 @@ class Part:
         programs: they are extracted programs, not responses.
         tasks, files: where they came from.
         counts: samples of each problem.
-        blind: problems of which a sample has no number of tokens; those of none are stored.
+        blind: samples without a number of tokens; where there are any, those of none are stored,
+            because a column in which 0 may mean unknown would be wrong in every mean.
         open_ended: samples whose end is not known.
         reasons: why samples are ungraded, and how many.
         code: answers are programs.
@@ -36,7 +37,7 @@ class Part:
     tasks: set[str] = field(default_factory=set)
     files: dict[str, None] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    blind: set[str] = field(default_factory=set)
+    blind: int = 0
     open_ended: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     code: bool = False
@@ -80,10 +81,6 @@ class Part:
     def notes(self, name: str, matched: Given | None) -> Iterator[str]:
         """Sentences without their full stops."""
         total = self.counts.total()
-        yield (
-            f"{name}: not measured here, but imported from {self.harness} (task "
-            f"{', '.join(sorted(self.tasks))}; {', '.join(self.files)})"
-        )
         told = [f"{key} {value}" for key, value in self.origin.settings.items()]
         unsaid = [key for key in ("temperature", "max_tokens") if key not in self.origin.settings]
         missing = f"; {' and '.join(unsaid)} not in the log" if unsaid else ""
@@ -91,10 +88,10 @@ class Part:
         if self.mixed:
             yield f"{name}: its files have different settings; the first one's are named"
         if self.blind:
-            of = "" if len(self.blind) == len(self.counts) else f" of {len(self.blind):,} problems"
-            yield f"{name}: token counts{of} are unknown; no cost is computed from them"
+            of = "" if self.blind == total else f" of {self.blind:,} of {total:,} samples"
+            yield f"{name}: token counts{of} are unknown; no cost is computed"
         if self.open_ended:
-            of = "every sample" if self.open_ended == total else f"{self.open_ended:,} samples"
+            of = "samples" if self.open_ended == total else f"{self.open_ended:,} samples"
             yield (
                 f"{name}: how {of} ended is unknown; what a token limit cut is not counted as "
                 "truncated"
@@ -104,13 +101,20 @@ class Part:
         fewest, most = min(self.counts.values()), max(self.counts.values())
         if matched is None:
             yield f"{name}: graded against the log's own targets, not as a benchmark of reasonbench"
-        elif missing_problems := len(matched.loaded.problems) - len(self.counts):
+        elif left_out := len(matched.loaded.problems) - len(self.counts):
             yield (
-                f"{name}: {missing_problems:,} of its {len(matched.loaded.problems):,} problems "
-                "have no sample in the log and are left out"
+                f"{name}: {left_out:,} of its {len(matched.loaded.problems):,} problems have no "
+                "sample in the log and are left out"
             )
         if fewest < most:
             yield (
                 f"{name}: problems have {fewest} to {most} samples; one with fewer than k is "
                 "scored at what it has"
             )
+
+    def deviation(self, name: str) -> str:
+        """Where the numbers come from, after "deviates from"."""
+        return (
+            f"what is measured here: {name} is imported from {self.harness} (task "
+            f"{', '.join(sorted(self.tasks))}; {', '.join(self.files)})"
+        )

@@ -43,6 +43,8 @@ def sample_rows(
 
 def _row(series: Series, stored: StoredProblem, sample: StoredSample) -> dict[str, Any]:
     problem = stored.problem
+    # recorded completions whose tokens nobody counted: unknown is not 0
+    counted = bool(sample.tokens or sample.usage.requests)
     return {
         "benchmark": series.benchmark,
         "id": problem.id,
@@ -60,9 +62,9 @@ def _row(series: Series, stored: StoredProblem, sample: StoredSample) -> dict[st
         "answer_class": sample.answer_class,
         "finish": sample.finish,
         "stop_reason": sample.stop_reason,
-        "tokens": sample.tokens,
-        "prompt_tokens": sample.usage.prompt_tokens,
-        "cached_tokens": sample.usage.cached_tokens,
+        "tokens": sample.tokens if counted else None,
+        "prompt_tokens": sample.usage.prompt_tokens if counted else None,
+        "cached_tokens": sample.usage.cached_tokens if counted else None,
         "seconds": sample.usage.seconds,
         "seed": sample.seed,
         "mean_logprob": _finite(sample.mean_logprob),

@@ -192,7 +192,8 @@ class RunStore(SearchWriter, TrainingWriter, Reader):
                 completion.thinking_open,
                 completion.mean_logprob,
                 completion.self_certainty,
-                len(completion.token_ids),
+                # a log of another harness, or a server, may count tokens that it does not name
+                len(completion.token_ids) or usage.decode_tokens,
                 usage.prompt_tokens,
                 usage.cached_tokens,
                 usage.decode_tokens,

@@ -260,7 +260,14 @@ def write_lighteval(folder: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     results = folder / "results" / "maker" / "model-3" / f"results_{DATE}.json"
     results.parent.mkdir(parents=True)
     results.write_text(json.dumps(LIGHTEVAL_RESULTS), encoding="utf-8")
-    path = folder / "details" / "maker" / "model-3" / DATE / f"details_lighteval|gsm8k|0_{DATE}.parquet"
+    path = (
+        folder
+        / "details"
+        / "maker"
+        / "model-3"
+        / DATE
+        / f"details_lighteval|gsm8k|0_{DATE}.parquet"
+    )
     path.parent.mkdir(parents=True)
     parquet.write_table(pa.Table.from_pylist([dict(row) for row in rows]), path)
     return path
