@@ -42,8 +42,8 @@ def command(runs: tuple[Path, ...], out: Path | None, port: int | None) -> None:
         )
         return
     server = serve(book, title=title) if port is None else serve(book, title=title, port=port)
-    console.print(f"{server.address}   (Ctrl-C ends it)", soft_wrap=True)
     try:
+        console.print(f"{server.address}   (Ctrl-C ends it)", soft_wrap=True)
         server.serve_forever()
     except KeyboardInterrupt:
         console.print("ended")

@@ -35,7 +35,7 @@ viewer.candidate = (() => {
   function step(text, place, marks, score, scored) {
     return h("li", { class: "step" },
       h("span", { class: "mark" }, h("span", { class: "soft" }, String(place + 1)), scored ? bar(score, "score of this step") : null),
-      said(text, marks));
+      said(text.replace(/(?<=\S)\s+$/, ""), marks)); // the blank line that ends a step is not shown
   }
 
   function steps(sample, reward) {
@@ -102,7 +102,7 @@ viewer.candidate = (() => {
     const summary = h("summary", {},
       h("b", {}, `#${sample.i}`), verdict(sample.as),
       h("span", { class: "answer", dir: "auto" }, sample.answer === undefined ? h("i", { class: "soft" }, "no answer") : viewer.short(sample.answer, 60)),
-      h("span", { class: "soft" }, sample.layer ?? ""),
+      h("span", { class: "soft why", dir: "auto" }, viewer.short([sample.layer, sample.reason].filter(Boolean).join(": "), 60)),
       sample.marks?.length ? h("span", { class: "tag" }, `${sample.marks.length} reflection${sample.marks.length > 1 ? "s" : ""}`) : null,
       h("span", { class: "end" }, score === null ? null : bar(score, reward), h("span", { class: "soft digits" }, `${whole(sample.tokens ?? 0)} tokens`)));
     const body = h("div", { class: "inside" });

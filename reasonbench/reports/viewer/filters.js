@@ -93,7 +93,7 @@ viewer.problems = (() => {
       go({ page }, false);
     } }, title);
     return pages === 1 ? "" : h("nav", { class: "pager", "aria-label": "Pages" },
-      step("← Before", state.page - 1), h("span", {}, `page ${state.page} of ${whole(pages)}`), step("Next →", state.page + 1));
+      step("← Previous", state.page - 1), h("span", {}, `page ${state.page} of ${whole(pages)}`), step("Next →", state.page + 1));
   }
 
   function draw() {

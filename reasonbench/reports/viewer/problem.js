@@ -21,7 +21,7 @@ viewer.problem = (() => {
       : h("span", { class: "soft" }, title));
     return h("nav", { class: "around", "aria-label": "Problems around" },
       h("a", { href: before?.hash ?? "#/problems" }, "↑ All problems"),
-      link(place > 0 ? order[place - 1] : null, "← Before"), link(place >= 0 ? order[place + 1] : null, "Next →"));
+      link(place > 0 ? order[place - 1] : null, "← Previous"), link(place >= 0 ? order[place + 1] : null, "Next →"));
   }
 
   function about(one, record) {

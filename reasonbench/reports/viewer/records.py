@@ -186,7 +186,6 @@ def above(path: Path) -> Path | None:
 def _node(path: Path, node: Mapping[str, Any], numbered: Mapping[Path, int]) -> dict[str, Any]:
     text = shown(node["text"])
     found: dict[str, Any] = {
-        "path": list(path),
         "root": node.get("root"),
         "text": text,
         "marks": marks(text),
@@ -199,7 +198,8 @@ def _node(path: Path, node: Mapping[str, Any], numbered: Mapping[Path, int]) -> 
         "tokens": node.get("tokens"),
         "sample": numbered.get(path),
     }
-    return {name: value for name, value in found.items() if value not in (None, "", [])}
+    known = {name: value for name, value in found.items() if value not in (None, "", [])}
+    return {"path": list(path), **known}
 
 
 def _text(text: str | None) -> str | None:

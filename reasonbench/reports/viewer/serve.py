@@ -9,6 +9,7 @@ Cross-Origin-Resource-Policy).
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,7 +36,7 @@ CHUNK = 25
 _SHARDS = 4096
 """Shard numbers of a problem: its own, then one for each source."""
 
-_DATA = re.compile(r"/data/(index|shard)-(0|[1-9]\d{0,14})\.js")
+_DATA = re.compile(r"/data/(index|shard)-(0|[1-9][0-9]{0,14})\.js")
 _IDLE_SECONDS = 30
 
 
@@ -72,6 +73,11 @@ class Server(ThreadingHTTPServer):
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
         self.address = f"http://{HOST}:{self.server_port}/"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A page that went away while it was answered is no error."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
 
 def serve(book: Book, *, title: str, port: int = PORT) -> Server:
     """A server that listens; `serve_forever` answers. See `Server`."""
@@ -98,7 +104,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.FORBIDDEN, "only for the viewer's own page\n")
             return
         found = _DATA.fullmatch(path)
-        text = None if found is None else part(self.server.book, found[1], int(found[2]))
+        try:
+            text = None if found is None else part(self.server.book, found[1], int(found[2]))
+        except UsageError as error:  # the run is gone, or broken
+            self._say(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}\n")
+            return
         if text is None:
             self._say(HTTPStatus.NOT_FOUND, "there is no such part\n")
         else:
