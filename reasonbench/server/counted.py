@@ -26,6 +26,10 @@ class Counted:
     def aborted(self) -> Usage:
         return self._engine.aborted
 
+    @aborted.setter
+    def aborted(self, usage: Usage) -> None:
+        self._engine.aborted = usage
+
     def render(
         self,
         messages: Sequence[Message],
