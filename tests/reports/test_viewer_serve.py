@@ -119,14 +119,18 @@ def test_the_served_page_works(server: Server, browser: Browser) -> None:
     at = server.address + "#/problem/sums/two%2Btwo/run/drawn/0/sample/0"
     opened = browser.open(Path(), at=at, reach=server.address)
     opened.do(lambda page: page.wait_for_selector("#sample-0[open] .step"))
-    assert [text.strip() for text in opened.texts("#sample-0 .step pre")][0] == "Two and two."
+    first, *_ = opened.texts("#sample-0 .step pre")
+    assert first.strip() == "Two and two."
     assert opened.errors == []
     assert opened.requests == []
 
 
 def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
-    command = [sys.executable, "-m", "reasonbench", "view", str(run), "--port", "0"]
+    # what starts the tests may have told its children to ignore the signal
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heard}; from reasonbench.cli import main; main(['view', {str(run)!r}, '--port', '0'])"
+    command = [sys.executable, "-c", code]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

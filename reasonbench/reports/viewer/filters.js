@@ -79,9 +79,12 @@ viewer.problems = (() => {
     const line = (row) => {
       const [low, high] = row.interval;
       return h("li", {}, h("b", {}, row.strategy), ` ${row.metric} `, h("b", {}, `${percent(row.accuracy)} %`),
-        low === null ? "" : ` [${percent(low)}, ${percent(high)}]`, h("span", { class: "soft" }, ` ${row.benchmark}`));
+        low === null ? "" : ` [${percent(low)}, ${percent(high)}]`, h("span", { class: "soft" },
+          ` ${row.benchmark}; cut ${percent(row.truncated)}, no answer ${percent(row.no_answer)}, ungraded ${percent(row.ungraded)} %`));
     };
-    const few = rows.slice(0, 3).map(line);
+    // the first strategy of every benchmark, then the second ones
+    const rank = (row) => rows.filter((other) => other.benchmark === row.benchmark).indexOf(row);
+    const few = rows.map((row) => [rank(row), row]).sort(([a], [b]) => a - b).slice(0, 3).map(([, row]) => line(row));
     return h("div", { class: "facts" }, h("ul", {}, few), h("p", { class: "note" },
       "Accuracy with its 95 % interval, from the run’s table. ",
       h("a", { href: "#/runs" }, rows.length > 3 ? `The table has ${rows.length - 3} more of these` : "The whole table")));
