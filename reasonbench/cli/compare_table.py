@@ -204,18 +204,15 @@ def _changed(those: Sequence[Change]) -> str:
 
 
 def _unpaired(sets: ProblemSets) -> list[str]:
-    said = []
-    for ids, what in (
-        (sets.only_a, "are only in A"),
-        (sets.only_b, "are only in B"),
-        (sets.other_text, "have another text or gold answer in B"),
-    ):
-        if ids:
-            count = f"{len(ids)} problem{'s' if len(ids) > 1 else ''}"
-            said.append(
-                visible(f"{sets.benchmark}: {count} {what} and not compared: {_names(ids)}.")
-            )
-    return said
+    return [
+        visible(f"{sets.benchmark}, not compared: {len(ids)} {what}: {_names(ids)}.")
+        for ids, what in (
+            (sets.only_a, "only in A"),
+            (sets.only_b, "only in B"),
+            (sets.other_text, "with another text or gold answer in B"),
+        )
+        if ids
+    ]
 
 
 def _names(ids: Sequence[str]) -> str:

@@ -20,6 +20,9 @@ ALPHA = 0.05
 
 PERMUTATIONS = 10_000
 
+ALIKE = 0.02
+"""Tokens that differ by less than this share are equal compute."""
+
 Verdict = Literal["B", "A", "tie"]
 """Which side is better; a tie is a difference that was not shown, not one that is not there."""
 
@@ -245,7 +248,7 @@ def at_equal(
     if not all(math.isfinite(cost) and cost > 0 for side in costs for cost in side[-1:]):
         return "tokens were not recorded"
     target = min(costs[0][-1], costs[1][-1])
-    if math.isclose(costs[0][-1], costs[1][-1], rel_tol=0.005):
+    if math.isclose(costs[0][-1], costs[1][-1], rel_tol=ALIKE):
         found = match(a[-1].scores, b[-1].scores, clusters, permutations=permutations)
         return Equal(target, None, None, found)
     side: Literal["A", "B"] = "A" if costs[0][-1] > costs[1][-1] else "B"
