@@ -13,11 +13,34 @@ from reasonbench.frontier import Board, Comparison, Judged, boards, judge, paret
 from reasonbench.metrics import Interval
 from reasonbench.points import RunPoints
 from reasonbench.reports.chart_data import Accuracy, ComputeBoard, ComputePoint, Curve
-from reasonbench.runs.tables import model_label
+from reasonbench.runs.tables import is_headline, model_label, strategy_label
 
 TESTED_SAMPLES = 200_000
-"""So many stored samples may the runs of a report have for every size of every strategy to be
-compared problem by problem; beyond, points are those of results.json, and nothing is tested."""
+TESTED_VOTES = 1_000
+"""So many stored samples, and votes (a problem for each strategy that votes among draws), may the
+runs of a report have for every size of every strategy to be compared problem by problem: a vote at
+every size takes up to 25 ms. Beyond, points are those of results.json, and nothing is tested."""
+
+_VOTES = ("maj@k", "wbon@k", "borda@k")
+
+
+def is_testable(results: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether runs are small enough for paired comparisons at every size.
+
+    Args:
+        results: what their results.json hold.
+    """
+    samples = sum(one["run"].get("graded") or 0 for one in results)
+    return samples <= TESTED_SAMPLES and sum(map(_votes, results)) <= TESTED_VOTES
+
+
+def _votes(results: Mapping[str, Any]) -> int:
+    voting = {
+        (row["benchmark"], strategy_label(row)): row["problems"]
+        for row in results["rows"]
+        if is_headline(row) and row["metric"] in _VOTES
+    }
+    return sum(voting.values())
 
 
 def tested(runs: Sequence[RunPoints]) -> tuple[list[ComputeBoard], list[str]]:

@@ -18,7 +18,7 @@ from reasonbench.reports.chart_data import (
     Lengths,
     SolveRates,
 )
-from reasonbench.reports.compute import TESTED_SAMPLES, tested, untested
+from reasonbench.reports.compute import is_testable, tested, untested
 from reasonbench.reports.data import (
     Entry,
     GroupAccuracy,
@@ -83,7 +83,7 @@ def read_report(runs: Sequence[Path], *, references: bool = False) -> Report:
         raise UsageError("a report needs at least one run.")
     results = [read_results(folder) for folder in folders]
     rows = [checked_rows(f, result) for f, result in zip(folders, results, strict=True)]
-    small = sum(one["run"].get("graded", 0) for one in results) <= TESTED_SAMPLES
+    small = is_testable(results)
     read = _Read()
     for name, folder, result, table in zip(run_names(folders), folders, results, rows, strict=True):
         _read_run(read, name, folder, result, table, test=small)
@@ -247,7 +247,7 @@ def _stack(run: str, results: Mapping[str, Any], config: Mapping[str, Any]) -> R
         stack=results.get("stack", {}),
         usage=about.get("usage", {}),
         config=config,
-        samples=about.get("graded", 0),
+        samples=about.get("graded") or 0,
     )
 
 

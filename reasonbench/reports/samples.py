@@ -35,7 +35,7 @@ _PER_PROBLEM = npt.NDArray[np.int64]
 
 
 def cap_curve(run: str, model: str, facts: PoolFacts) -> CapCurve | None:
-    """pass@1, had generation been cut at L tokens: None where no length is known.
+    """pass@1, had generation been cut at L tokens: None where no length or no verdict is known.
 
     A completion that ended by itself within L tokens keeps its verdict; every longer one would
     have been truncated, which counts as wrong, whatever its verdict. What has no completion (a
@@ -43,7 +43,7 @@ def cap_curve(run: str, model: str, facts: PoolFacts) -> CapCurve | None:
     """
     drawn = facts.drawn
     has = drawn.stopped | drawn.cut
-    if not (drawn.tokens[has] > 0).any():
+    if not (drawn.tokens[has] > 0).any() or not drawn.graded.any():
         return None
     points = []
     for cap in caps(drawn.tokens[has]):
