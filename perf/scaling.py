@@ -7,7 +7,7 @@
 are rows a second of the store alone; samples a second of the whole loop (plan, seeds, requests,
 grading, store); of `merge`; of the table; the bytes of a sample on disk; and the peak of memory.
 
-`simulate` shares problems out as `eval --shard` does and lets every GPU serve its shard: up to
+`simulate` shares problems out as `eval --shard` does; a GPU takes one shard after another: up to
 `--batch` sequences at once that share the GPU's tokens a second evenly, each no faster than
 `--single`. Lengths are lognormal, by problem and by sample, cut at `--longest`. The figures of a
 GPU are assumptions, given as options; only what `measure` prints was measured.
@@ -56,7 +56,8 @@ class Instant:
         self.in_flight = 1024
         self.notice: str | None = None
         self.aborted = Usage()
-        self._ids = tuple(random.Random(0).randrange(150_000) for _ in range(tokens))
+        chance = random.Random(0)
+        self._ids = tuple(chance.randrange(150_000) for _ in range(tokens))
         self._body = "Then we add the two numbers and carry.\n\n" * (tokens // 10)
 
     def render(self, messages: Sequence[Message], **more: Any) -> Prompt:
@@ -188,37 +189,34 @@ def _end(
 
 
 def simulate(args: argparse.Namespace) -> None:
-    """Every GPU one shard."""
+    """Every GPU takes the next shard when it has finished one."""
     chance = random.Random(args.seed)
     own = args.spread / 2**0.5
+    shards = args.shards or args.gpus
 
     def drawn(mean: float) -> float:
-        return min(args.longest, mean * chance.lognormvariate(-own * own / 2, own))
+        return mean * chance.lognormvariate(-own * own / 2, own)
 
     seconds, tokens = [], 0.0
-    for gpu in range(args.gpus):
-        problems = len(range(gpu, args.problems, args.gpus))
-        lengths = [
-            drawn(mean)
-            for mean in (
-                args.mean * chance.lognormvariate(-own * own / 2, own) for _ in range(problems)
-            )
-            for _ in range(args.samples)
-        ]
+    for shard in range(shards):
+        means = [drawn(args.mean) for _ in range(shard, args.problems, shards)]
+        lengths = [min(args.longest, drawn(m)) for m in means for _ in range(args.samples)]
         tokens += sum(lengths)
-        seconds.append(served(lengths, args.batch, args.rate, args.single))
-    samples = args.problems * args.samples
+        seconds.append(args.start + served(lengths, args.batch, args.rate, args.single))
+    free = [0.0] * args.gpus
+    for took in seconds:
+        heapq.heapreplace(free, free[0] + took)
+    samples, last = args.problems * args.samples, max(free)
     ideal = tokens / (args.gpus * args.rate)
-    most = max(seconds)
     print(
         f"{samples:,} samples, {tokens / samples:,.0f} tokens each, {args.gpus:,} GPUs at "
-        f"{args.rate:,.0f} tokens/s"
+        f"{args.rate:,.0f} tokens/s, {shards:,} shards"
     )
     print(f"no GPU ever idle     {ideal / 3600:8.2f} h")
-    print(f"shards, median       {statistics.median(seconds) / 3600:8.2f} h")
-    print(f"shards, the last     {most / 3600:8.2f} h  (GPUs busy {ideal / most:.0%} of it)")
-    rate = samples / most
-    print(f"samples a second     {rate:8,.0f} of all, {rate / args.gpus:.2f} of a shard")
+    print(f"a shard, median      {statistics.median(seconds) / 3600:8.2f} h")
+    print(f"the last GPU ends    {last / 3600:8.2f} h  (they write {ideal / last:.0%} of it)")
+    rate = samples / last
+    print(f"samples a second     {rate:8,.0f} in all, {rate / args.gpus:.2f} a GPU")
 
 
 def main() -> None:
@@ -233,6 +231,8 @@ def main() -> None:
     one.set_defaults(run=measure)
     two = commands.add_parser("simulate")
     two.add_argument("--gpus", type=int, default=1000)
+    two.add_argument("--shards", type=int, help="as many as GPUs where not given")
+    two.add_argument("--start", type=float, default=90, help="seconds until an engine is ready")
     two.add_argument("--problems", type=int, default=156_250)
     two.add_argument("--samples", type=int, default=64)
     two.add_argument("--batch", type=int, default=256, help="sequences of a GPU at once")

@@ -116,8 +116,8 @@ def command(
 async def _serve(config: EvalConfig, strategies: Sequence[str], where: _Where) -> int:
     from reasonbench.grading.graders import Graders
 
-    key = _key(where)
     _installed()
+    key = _key(where)
     from reasonbench.server.app import application
     from reasonbench.server.catalogue import Catalogue
     from reasonbench.server.listen import Listener

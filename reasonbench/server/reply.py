@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from reasonbench.engines.base import EngineDeadError
+from reasonbench.errors import UsageError
 from reasonbench.server.answer import Answer, shown, usage_json
 from reasonbench.server.ask import Ask
 from reasonbench.server.errors import ApiError
@@ -87,6 +88,8 @@ class Reply:
     def _error(self, error: Exception) -> ApiError:
         if isinstance(error, ApiError):
             return error
+        if isinstance(error, UsageError):  # a conversation that a search makes of this one
+            return ApiError(400, str(error), code="invalid_value")
         if isinstance(error, EngineDeadError):
             self._died(str(error))
             return ApiError(503, f"the engine died: {error}", code="engine_dead")
