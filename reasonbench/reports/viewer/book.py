@@ -160,6 +160,9 @@ _COPIED = (
 )  # fmt: skip
 
 
+_READ = {"benchmark", "strategy", "options", "metric", "n", "k", "level", "subject", *_COPIED[1:]}
+
+
 def _source(run: RunInfo, source: Source, benchmarks: frozenset[str]) -> dict[str, Any]:
     results = run.results or {}
     tasks = results.get("protocol", {}).get("benchmarks", {})
@@ -195,5 +198,20 @@ def _name(folder: Path, taken: Sequence[str]) -> str:
 
 
 def _results(folder: Path) -> Mapping[str, Any] | None:
-    """results.json, which a run that goes on may not have yet."""
-    return read_results(folder) if (folder / RESULTS).exists() else None
+    """results.json, which a run that goes on may not have yet.
+
+    Raises:
+        UsageError: it cannot be read, or somebody else wrote it.
+    """
+    if not (folder / RESULTS).exists():
+        return None
+    results = read_results(folder)
+    rows = results.get("rows")
+    if not isinstance(rows, list) or not all(
+        isinstance(r, dict) and r.keys() >= _READ for r in rows
+    ):
+        raise UsageError(
+            f"{folder / RESULTS} does not hold a run's results: write it again with "
+            f"`reasonbench score {folder} --regrade`."
+        )
+    return results

@@ -6,6 +6,7 @@
 viewer.data = (() => {
   const header = reasonbench.data("viewer-header");
   const title = document.title;
+  const FEW = 2; // shards that are loaded whether needed or not
   const problems = [];
   const numbers = new Map();
   const units = new Map(); // "problem/source" -> { head, samples, nodes }
@@ -75,13 +76,14 @@ viewer.data = (() => {
     return asked.get(name);
   }
 
-  /* The samples of a problem and a source, shard by shard: true where more is to be loaded. */
+  /* The samples of a problem and a source: all, or of many shards those until there is enough;
+   * true where more is to be loaded. */
   async function loadUnit(problem, tally, enough = () => false) {
     await load(`shard-${problem.shard}`);
     const found = unit(problem.number, tally.source);
     for (let number = tally.first; number <= tally.last; number += 1) {
       if (arrived.has(`shard-${number}`)) continue;
-      if (number > tally.first && enough(found)) return true;
+      if (number > tally.first && tally.last - number > FEW && enough(found)) return true;
       await load(`shard-${number}`);
     }
     return false;

@@ -72,12 +72,13 @@ viewer.problem = (() => {
     shown.count.textContent = `${whole(all.length)} of ${whole(one.tallies.get(source.place).drawn)} samples${more ? ", not all loaded" : ""}`;
     shown.rest.replaceChildren(
       rest > 0 ? h("button", { type: "button", click: () => { shown.limit += 4 * AT_ONCE; cards(); } }, `Show ${whole(Math.min(rest, 4 * AT_ONCE))} more`) : "",
-      more ? h("button", { type: "button", click: () => loadMore() }, "Load the other samples") : "");
+      more ? h("button", { type: "button", click: () => loadMore() }, "Load all of them") : "");
   }
 
   async function loadMore() {
     const { one, source } = shown;
     shown.more = await data.loadUnit(one, one.tallies.get(source.place));
+    shown.controls.replaceChildren(controls());
     cards();
     tree();
   }

@@ -32,8 +32,8 @@ _INLINED = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 def html(title: str, header: Mapping[str, Any]) -> tuple[str, str]:
-    """The page, and its content policy: what is written in it runs, files beside it may be read as
-    scripts, and nothing else.
+    """The page, and its content policy: what is written in it runs, its loader may read parts, and
+    nothing else acts.
 
     Args:
         header: of `reasonbench.reports.viewer.book`.
@@ -43,7 +43,9 @@ def html(title: str, header: Mapping[str, Any]) -> tuple[str, str]:
     """
     context = {"header": header, "scripts": SCRIPTS}
     text = page(shown(title), "viewer.html.j2", context, policy=_POLICY)
-    allowed: dict[str, list[str]] = {"script": ["'self'"], "style": []}
+    # parts come through a script of the page, which passes its trust on ('strict-dynamic'): not
+    # every browser takes files beside a file for 'self'
+    allowed: dict[str, list[str]] = {"script": ["'self' 'strict-dynamic'"], "style": []}
     for kind, inside in _INLINED.findall(text):
         digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
         allowed[kind].append(f"'sha256-{digest}'")
