@@ -13,8 +13,8 @@ session, each contender in a process of its own that is warm before the first ro
   roll-out, no KL. Tokens are completion tokens up to their end. TRL writes with transformers'
   `generate` (its vLLM does not run on CPU), reasonbench with vLLM, in step and one step late.
 
-TRL's settings are assumed until `--sweep` has been run on the machine (`--set-trl` takes what it
-finds): bf16 weights without fp32 masters; reasonbench keeps fp32 masters.
+`--sweep` looks for TRL's quickest settings on the machine, and `--set-trl` takes what it finds;
+otherwise bf16 weights without fp32 masters. reasonbench keeps fp32 masters.
 Processor seconds hold on a busy machine as well, if
 OMP_NUM_THREADS is 1 (threads that wait for each other spin). The parts say where a step's time
 goes; forward passes count as log-probs in GRPO, and "reward" is what judging takes after the last
@@ -51,7 +51,7 @@ TRL_DEFAULTS: dict[str, Any] = {
     "continuous": False,
     "cache": None,
 }
-"""Assumed to be quick on two cores; no sweep of `SWEEPS` stands behind them."""
+"""The quickest of those tried on two cores for GRPO; SFT is quicker in float32 (docs/performance.md)."""
 
 SWEEPS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "sft": {
