@@ -51,7 +51,7 @@ TRL_DEFAULTS: dict[str, Any] = {
     "continuous": False,
     "cache": None,
 }
-"""The quickest of those tried on two cores for GRPO; SFT is quicker in float32 (docs/performance.md)."""
+"""GRPO: the quickest of those tried on two cores. SFT: float32 is quicker (docs/performance.md)."""
 
 SWEEPS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "sft": {
