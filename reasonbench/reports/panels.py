@@ -21,7 +21,7 @@ class Panel(NamedTuple):
         metrics: with what they are called; a name that ends in `/` stands for all that begin so.
         form: how numbers stand at the axis (a format of d3), or "" for as they are.
         zero: the axis begins at zero.
-        band: the first and the last metric bound a band around the one between them.
+        band: metrics come in threes; the first and the third bound a band around the second.
     """
 
     name: str
@@ -44,6 +44,12 @@ PANELS = (
     Panel("length-by-verdict", "Response length by verdict", "mean tokens",
           (("length_correct", "right"), ("length_wrong", "wrong"),
            ("length_truncated", "truncated")), form="~s", zero=True),
+    Panel("length-spread", "Response length by verdict: p10, p50, p90", "tokens",
+          tuple((f"length_{outcome}_p{q}", called)
+                for outcome, called in (("correct", "right"), ("wrong", "wrong"),
+                                        ("truncated", "truncated"))
+                for q in (10, 50, 90)),
+          form="~s", zero=True, band=True),
     Panel("truncated", "Truncated responses", "share of roll-outs",
           (("truncated", "truncated"),), form="~%", zero=True),
     Panel("entropy", "Entropy of the policy", "nats a token", (("entropy", "entropy"),)),
@@ -74,6 +80,7 @@ _OF_BATCH = (
     "accuracy-training",
     "length",
     "length-by-verdict",
+    "length-spread",
     "truncated",
     "reflection",
 )
@@ -125,7 +132,7 @@ def drawn(runs: Sequence[Training], axis: Axis, smooth: int = 1) -> list[Drawn]:
             are never smoothed.
     """
     found = [*_evaluations(runs, axis)]
-    found += (_metrics(panel, runs, axis, smooth) for panel in (*PANELS, *_others(runs)))
+    found += (_metrics(panel, runs, axis, smooth) for panel in panels(runs))
     return [picture for picture in found if picture.points]
 
 
@@ -168,6 +175,11 @@ def _evaluations(runs: Sequence[Training], axis: Axis) -> Iterator[Drawn]:
     )
 
 
+def panels(runs: Sequence[Training]) -> list[Panel]:
+    """Those that are looked for, then one for each metric that none of them has."""
+    return [*PANELS, *_others(runs)]
+
+
 def _others(runs: Sequence[Training]) -> list[Panel]:
     """Panels of metrics that no other panel has: nothing that was logged stays unseen."""
     known = {name for panel in PANELS for name, _ in panel.metrics} | CLOCKS
@@ -184,27 +196,40 @@ def _metrics(panel: Panel, runs: Sequence[Training], axis: Axis, smooth: int) ->
     points: list[Point] = []
     for run in runs:
         place = run.places(axis)
-        if panel.band:
-            points += _band(panel, run, place, smooth)
-            continue
-        for name, called in _named(panel, run):
-            line = _line(run, name, place)
+        for called, names in series(panel, run):
+            lines = [_line(run, name, place) for name in names]
+            middle = lines[len(lines) // 2]
             if smooth > 1:
-                points += (Point(run.name, called, x, y, raw=True) for x, y in thinned(line))
-                line = smoothed(line, smooth)
-            points += (Point(run.name, called, x, y) for x, y in thinned(line))
-    filtered = panel.name in _OF_BATCH and any(run.filtered for run in runs)
-    return Drawn(panel, tuple(points), note=_KEPT if filtered else "")
+                points += (Point(run.name, called, x, y, raw=True) for x, y in thinned(middle))
+                lines = [smoothed(line, smooth) for line in lines]
+            points += _band(run, called, lines) if panel.band else (
+                Point(run.name, called, x, y) for x, y in thinned(lines[0])
+            )  # fmt: skip
+    return Drawn(panel, tuple(points), note=note_of(panel, runs))
 
 
-def _named(panel: Panel, run: Training) -> Iterator[tuple[str, str]]:
+def note_of(panel: Panel, runs: Sequence[Training]) -> str:
+    """What must be known of a panel's numbers."""
+    return _KEPT if panel.name in _OF_BATCH and any(run.filtered for run in runs) else ""
+
+
+def series(panel: Panel, run: Training) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What is drawn of a run: what it is called, and its metric, or the three of a band."""
+    known = set(run.metrics)
+    if panel.band:
+        for at in range(0, len(panel.metrics), 3):
+            names = tuple(name for name, _ in panel.metrics[at : at + 3])
+            if known.issuperset(names):
+                yield panel.metrics[at + 1][1], names
+        return
     for name, called in panel.metrics:
         if not name.endswith("/"):
-            yield name, called
+            if name in known:
+                yield called, (name,)
             continue
         for metric in run.metrics:
             if metric.startswith(name):
-                yield metric, metric.removeprefix(name)
+                yield metric.removeprefix(name), (metric,)
 
 
 Line = list[tuple[float, float]]
@@ -219,16 +244,8 @@ def _line(run: Training, name: str, place: Callable[[int], float | None]) -> Lin
     return found
 
 
-def _band(
-    panel: Panel, run: Training, place: Callable[[int], float | None], smooth: int
-) -> Iterator[Point]:
-    called = panel.metrics[1][1]
-    if smooth > 1:
-        for x, y in thinned(_line(run, panel.metrics[1][0], place)):
-            yield Point(run.name, called, x, y, raw=True)
-    low, middle, high = (
-        dict(smoothed(_line(run, name, place), smooth)) for name, _ in panel.metrics
-    )
+def _band(run: Training, called: str, lines: Sequence[Line]) -> Iterator[Point]:
+    low, middle, high = (dict(line) for line in lines)
     xs = [x for x in middle if x in low and x in high]
     for x in xs[:: max(1, len(xs) // THIN)]:
         yield Point(run.name, called, x, middle[x], low[x], high[x])

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reasonbench.metrics import flops
-from reasonbench.trainers.policy_update import Sums
+from reasonbench.text.reflection import reflections
+from reasonbench.trainers.rl_sums import Sums
 from reasonbench.trainers.rollouts import Rollout, Rollouts
-from reasonbench.trainers.rules.reflection import reflections
 from reasonbench.types import ModelInfo
 
 _TOKEN_MEANS = (
@@ -50,10 +50,10 @@ def of_rollouts(batch: Rollouts) -> dict[str, float]:
 
     `reward`, `reward/NAME` and `accuracy` are means over the roll-outs that have them, in groups
     that are trained on; `accuracy_all` is over all that were sampled, those of groups left out for
-    want of variance included. Lengths are in tokens, the 10th, 50th and 90th percentile of all and
-    means by outcome; `truncated` is the share that the limit cut, `groups_flat` the share of
-    sampled groups without variance, `reflection` the mean number of reflection words ("wait", "let
-    me check") of a roll-out.
+    want of variance included. Lengths are in tokens: the 10th, 50th and 90th percentile of all, and
+    means and percentiles by outcome (`length_correct`, `length_correct_p10`, …); `truncated` is the
+    share that the limit cut, `groups_flat` the share of sampled groups without variance,
+    `reflection` the mean number of reflection words ("wait", "let me check") of a roll-out.
     """
     rollouts = batch.flatly
     found = {
@@ -90,8 +90,10 @@ def _lengths(rollouts: Sequence[Rollout]) -> dict[str, float]:
             by_outcome["length_truncated"].append(tokens)
         elif rollout.correct is not None:
             by_outcome["length_correct" if rollout.correct else "length_wrong"].append(tokens)
-    lengths.sort()
-    found = {f"length_p{q}": _quantile(lengths, q / 100) for q in (10, 50, 90)}
+    found: dict[str, float] = {}
+    for name, values in {"length": lengths, **by_outcome}.items():
+        values.sort()
+        found |= {f"{name}_p{q}": _quantile(values, q / 100) for q in (10, 50, 90)}
     found["length"] = _mean(lengths)
     found |= {name: _mean(values) for name, values in by_outcome.items()}
     found["truncated"] = len(by_outcome["length_truncated"]) / len(rollouts)

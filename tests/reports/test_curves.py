@@ -27,6 +27,8 @@ METRICS = {
     "length_p10": 5.0, "length_p50": 10.0, "length_p90": 40.0, "length_correct": 9.0,
     "length_wrong": 12.0, "length_truncated": 64.0, "truncated": 0.1, "entropy": 1.5, "kl": 0.01,
     "clip_low": 0.0, "clip_high": 0.02, "mismatch": 0.01, "ratio_max": 1.5, "groups_flat": 0.5,
+    **{f"length_{how}_p{q}": 1.0 * q
+       for how in ("correct", "wrong", "truncated") for q in (10, 50, 90)},
     "rollout_seconds": 2.0, "train_seconds": 1.0, "push_seconds": 0.1, "verify_gap": 0.01,
     "reflection": 0.25, "loss": -0.1, "grad_norm": 1.0, "lr": 1e-6, "staleness": 1.0, "margin": 3.0,
 }  # fmt: skip
@@ -258,7 +260,7 @@ def test_every_picture_has_marks(run: Path) -> None:
     for one in pictures:
         svg = render(picture(one, "step", 4), "svg").decode()
         assert svg.count('aria-roledescription="line mark"') >= 2, one.panel.name
-        assert ("area mark" in svg) == (one.panel.name in ("accuracy", "length"))
+        assert ("area mark" in svg) == (one.panel.band or one.panel.name == "accuracy")
     whole = overview(pictures, "step")
     assert [one["title"]["text"] for one in whole["concat"]][-1] == PANELS[-1].title
     assert 'aria-roledescription="line mark"' in render(whole, "svg").decode()

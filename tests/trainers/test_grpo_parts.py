@@ -288,6 +288,8 @@ def test_metrics_of_rollouts() -> None:
     assert (found["length_correct"], found["length_wrong"]) == (2, 4)
     assert (found["length_truncated"], found["truncated"]) == (9, 0.25)
     assert found["length_p50"] == 4.5
+    assert [found[f"length_wrong_p{q}"] for q in (10, 50, 90)] == [4, 4, 4]
+    assert [found[f"length_truncated_p{q}"] for q in (10, 50, 90)] == [9, 9, 9]
     assert found["groups_flat"] == 0.25
     assert found["ungraded"] == 0.25
     assert found["reflection"] == 1.0
