@@ -84,9 +84,9 @@ def _first(path: Path) -> Any:
     if opening == "{":
         row: dict[str, Any] = {}
         for name, _, value in bounded.members(path, "eval", "samples"):
-            row.setdefault(name, value)
-            if name == "samples" or len(row) > 8:
-                break
+            if name in row or name == "samples" or len(row) > 8:
+                break  # nothing that matters stands behind
+            row[name] = value
         return row
     return None
 
@@ -102,6 +102,6 @@ def _of_row(row: Any) -> str | None:
         return "livecodebench"
     if evalplus.recognises(row):
         return "evalplus"
-    if "eval" in row:
-        return "inspect" if {"status", "version"} & row.keys() else "evalplus"
-    return None
+    if {"eval", "plan"} & row.keys() and {"status", "version"} & row.keys():
+        return "inspect"
+    return "evalplus" if "eval" in row else None

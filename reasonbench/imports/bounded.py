@@ -185,10 +185,11 @@ class _Cursor:
             try:
                 value, end = self._decoder.raw_decode(self._buffer, self._at)
             except json.JSONDecodeError as error:
+                beyond = error.pos - self._at
                 if not self._more():
-                    if "Unterminated" in error.msg or error.pos >= len(self._buffer):
+                    self._at += beyond
+                    if "Unterminated" in error.msg or self._at >= len(self._buffer.rstrip()):
                         raise UsageError(f"{self._path} is cut off.") from None
-                    self._at = min(error.pos, len(self._buffer))
                     raise UsageError(f"{self._here()}: broken JSON ({error.msg}).") from None
             except (ValueError, RecursionError) as error:
                 raise UsageError(f"{self._here()}: {_why(error)}.") from None

@@ -21,7 +21,8 @@ _NAMES: tuple[tuple[str, str], ...] = (
 _EVALPLUS = {"HumanEval": "humaneval+", "Mbpp": "mbpp+"}
 
 _CODE = re.compile(
-    r"humaneval|mbpp|livecodebench|\blcb\b|bigcodebench|ds_?1000|apps\b|class_eval|swe_?bench"
+    r"humaneval|mbpp|livecodebench|bigcodebench|ds_?1000|class_?eval|swe_?bench"
+    r"|(?<![a-z])(lcb|apps)(?![a-z])"
 )
 
 

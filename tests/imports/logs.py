@@ -151,13 +151,17 @@ def write_inspect(
     samples: Sequence[Mapping[str, Any]],
     *,
     zstd: bool = False,
-    header: str = "header.json",
+    finished: bool = True,
     more: Mapping[str, str] | None = None,
 ) -> Path:
     """An `.eval` archive; with zstd as inspect_ai writes it since 2026."""
     entries = {f"samples/{s['id']}_epoch_{s['epoch']}.json": json.dumps(s) for s in samples}
-    entries |= {"_journal/start.json": json.dumps(inspect_header()),
-                header: json.dumps(inspect_header()), **(more or {})}  # fmt: skip
+    whole = inspect_header()
+    start = {name: whole[name] for name in ("version", "eval", "plan")}
+    entries["_journal/start.json"] = json.dumps(start)
+    if finished:
+        entries["header.json"] = json.dumps(whole)
+    entries |= more or {}
     if zstd:
         path.write_bytes(_zstd_archive({name: text.encode() for name, text in entries.items()}))
         return path
