@@ -73,7 +73,8 @@ def make(folder: Path, samples: int) -> None:
         found: list[dict[str, Any]] = []
         for spelled in STRATEGIES:
             measured = measured_of(store, plan, BENCHMARK, spelled, judging, problems=first)
-            found += rows(BENCHMARK, parse(spelled), measured, POLICY, Pricing(1e-4), judging)
+            made = rows(BENCHMARK, parse(spelled), measured, POLICY, Pricing(1e-4), judging)
+            found += [row | {"problems": problems} for row in made]
     results = {
         "schema": 1,
         "run": {"name": folder.name, "graded": problems * SAMPLES_EACH, "complete": True},

@@ -178,10 +178,11 @@ def _read_pool(
     mixed = None
     if facts.looked_at:
         mixed = Mixed(facts.mixed / facts.looked_at, facts.looked_at, facts.responses)
-    for strategy, scores in facts.reached.items():
+    for strategy in facts.strategies:
         if strategy in here:
             here[strategy] = replace(here[strategy], mixed=mixed)
-            read.reached[here[strategy].id] = dict(zip(facts.keys, scores, strict=True))
+            if (scores := facts.reached.get(strategy)) is not None:
+                read.reached[here[strategy].id] = dict(zip(facts.keys, scores, strict=True))
     if not facts.exchangeable:
         return
     read.solve_rates.append(solve_rates(run, model, facts))

@@ -45,7 +45,7 @@ class PoolFacts:
             a search, nor drawn by rules that stop early alone.
         keys, ids, sources, levels, subjects: [P] of the problems, in their order.
         reached: by strategy, [P] the score of each problem at the k of the leaderboard; NaN
-            without a graded sample.
+            without a graded sample. Oracles are not in it: they are not compared.
         drawn: its samples.
         scored: them again, for each score that a strategy chooses by.
         mixed: how many responses mix languages.
@@ -115,6 +115,8 @@ def _read(
     for batch in _batches(store, series, whole=whole, text=mixing.all and not whole):
         first = len(problems)
         for i, view in enumerate(views):
+            if is_oracle(view.strategy):
+                continue
             measured = _measured(store, plan, series, view, batch)
             reached[i] += headline_scores(view.strategy, measured)
             if i in scored:
@@ -134,7 +136,11 @@ def _read(
         sources=[p.problem.source or p.problem.id for p in problems],
         levels=[p.problem.level for p in problems],
         subjects=[p.problem.subject for p in problems],
-        reached=dict(zip(names, reached, strict=True)),
+        reached={
+            name: scores
+            for name, scores, view in zip(names, reached, views, strict=True)
+            if not is_oracle(view.strategy)
+        },
         drawn=drawn.whole(),
         scored=[columns.whole() for columns in scored.values()],
         mixed=mixing.mixed,
@@ -156,6 +162,11 @@ class _View:
         if self.strategy.scorer == REWARD and self.judging is not None:
             return stored_as(self.judging.name, self.strategy)
         return self.strategy.scorer
+
+
+def is_oracle(strategy: AnyStrategy) -> bool:
+    """Whether it takes the gold answer to choose."""
+    return strategy.metric == "pass@k" and strategy.name != "cot"
 
 
 def headline_scores(strategy: AnyStrategy, measured: Sequence[Measured]) -> list[float]:

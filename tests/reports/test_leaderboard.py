@@ -98,6 +98,7 @@ def test_scores_of_problems_average_to_the_accuracy_of_every_strategy(run: Path)
         for facts in read_pools(store, plan, "sums", None, 0, {}):
             reached |= facts.reached
     rows = {r["strategy"]: r for r in rows_of(run) if r["level"] is None and r["k"] == r["n"]}
+    assert reached.keys() == set(STRATEGIES) - {"oracle@4"}
     for strategy, scores in reached.items():
         name = strategy.partition("@")[0]
         wanted = 7 / 16 if name == "cot" else rows[name]["accuracy"]
