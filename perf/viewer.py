@@ -120,11 +120,12 @@ def main() -> None:
             Thread(target=server.serve_forever, daemon=True).start()
             times = painted(server.address, args.times)
         else:
-            before, start = peak(), time.perf_counter()
+            before, start, computed = peak(), time.perf_counter(), time.process_time()
             written = write_viewer(book, out, title="Samples")
             sizes = [path.stat().st_size for path in (out / "data").glob("shard-*.js")]
             result |= {
                 "write seconds": round(time.perf_counter() - start, 1),
+                "of it computing": round(time.process_time() - computed, 1),
                 "memory before, peak (MB)": [round(before), round(peak())],
                 "files": written.files,
                 "MB": round(written.size / 1e6, 1),

@@ -118,8 +118,8 @@ def write_run(folder: Path, *, better: bool = False) -> Path:
 def _search(store: RunStore) -> None:
     """A tree of depth two: of two first steps one is dropped, the other branches."""
     said = {
-        (0,): "First.\n\n", (1,): "Astray <b>.\n\n", (0, 0): "So \\boxed{4}", (0, 1): "So \\boxed{5}",
-        (0, -2, 0): "Rolled out",
+        (0,): "First.\n\n", (1,): "Astray <b>.\n\n", (0, 0): "So \\boxed{4}",
+        (0, 1): "So \\boxed{5}", (0, -2, 0): "Rolled out",
     }  # fmt: skip
     for path, text in said.items():
         store.add_node(BENCHMARK, "two+two", TREE, path, Completion((1,), text, "stop"))

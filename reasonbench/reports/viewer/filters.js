@@ -25,7 +25,8 @@ viewer.problems = (() => {
   function chooser(name, title, chosen, none) {
     const pick = (event) => {
       const source = data.header.sources[event.target.value] ?? null;
-      go(name === "source" ? { source, other: state.other === null ? null : sources.other(source) ?? state.other } : { other: source });
+      const outcome = state.outcome in list.FLIPS && name === "other" && !source ? { outcome: "" } : {};
+      go(name === "source" ? { source, other: state.other === null ? null : sources.other(source) ?? state.other } : { other: source, ...outcome });
       controls();
     };
     return h("label", { class: "wide" }, title, h("select", { "data-filter": name, change: pick },
@@ -72,22 +73,27 @@ viewer.problems = (() => {
     }));
   }
 
-  /* What results.json says of the strategies that draw from the source. */
-  function facts() {
-    const rows = sources.rowsOf(state.source).filter((row) => !state.benchmark || row.benchmark === state.benchmark);
-    if (!rows.length) return h("p", { class: "note" }, "There is no table for these samples yet.");
+  /* What results.json says of the strategies that draw from a source. */
+  function factsOf(source, most) {
+    const rows = sources.rowsOf(source).filter((row) => !state.benchmark || row.benchmark === state.benchmark);
+    const where = state.other ? `${sources.full(source)} — ` : "";
     const line = (row) => {
       const [low, high] = row.interval;
-      return h("li", {}, h("b", {}, row.strategy), ` ${row.metric} `, h("b", {}, `${percent(row.accuracy)} %`),
+      return h("li", {}, h("span", { class: "soft" }, where), h("b", {}, row.strategy), ` ${row.metric} `, h("b", {}, `${percent(row.accuracy)} %`),
         low === null ? "" : ` [${percent(low)}, ${percent(high)}]`, h("span", { class: "soft" },
-          ` ${row.benchmark}; cut ${percent(row.truncated)}, no answer ${percent(row.no_answer)}, ungraded ${percent(row.ungraded)} %`));
+          ` ${row.benchmark}; cut ${percent(row.truncated)} %, no answer ${percent(row.no_answer)} %, ungraded ${percent(row.ungraded)} %`));
     };
     // the first strategy of every benchmark, then the second ones
     const rank = (row) => rows.filter((other) => other.benchmark === row.benchmark).indexOf(row);
-    const few = rows.map((row) => [rank(row), row]).sort(([a], [b]) => a - b).slice(0, 3).map(([, row]) => line(row));
-    return h("div", { class: "facts" }, h("ul", {}, few), h("p", { class: "note" },
-      "Accuracy with its 95 % interval, from the run’s table. ",
-      h("a", { href: "#/runs" }, rows.length > 3 ? `The table has ${rows.length - 3} more of these` : "The whole table")));
+    const few = rows.map((row) => [rank(row), row]).sort(([a], [b]) => a - b).slice(0, most).map(([, row]) => line(row));
+    return few.length ? few : [h("li", { class: "soft" }, `${where}There is no table for these samples yet.`)];
+  }
+
+  function facts() {
+    const both = state.other ? [factsOf(state.source, 2), factsOf(state.other, 2)] : [factsOf(state.source, 3)];
+    return h("div", { class: "facts" }, h("ul", {}, both), h("p", { class: "note" },
+      "Accuracy with its 95 % interval, from the run’s table. ", h("a", { href: "#/runs" }, "The whole table"),
+      state.other && state.other.run !== state.source.run ? ". Whether a difference is more than chance says reasonbench compare." : ""));
   }
 
   function pager(count) {

@@ -45,8 +45,9 @@ viewer.list = (() => {
     const named = query.get("with");
     const other = named === "none" ? null : (address.sourceNamed(named) ?? sources.other(source));
     const get = (name) => query.get(name) ?? "";
+    const outcome = Object.hasOwn(other ? { ...OUTCOMES, ...FLIPS } : OUTCOMES, get("outcome")) ? get("outcome") : "";
     return {
-      source, other, outcome: get("outcome"), benchmark: get("benchmark"), level: get("level"),
+      source, other, outcome, benchmark: get("benchmark"), level: get("level"),
       subject: get("subject"), q: get("q"), sort: get("sort"), page: Math.max(1, parseInt(get("page"), 10) || 1),
     };
   }
@@ -71,15 +72,15 @@ viewer.list = (() => {
       if (state.benchmark && one.benchmark !== state.benchmark) return false;
       if (state.level && one.level !== state.level) return false;
       if (state.subject && one.subject !== state.subject) return false;
-      if (state.outcome in OUTCOMES && !OUTCOMES[state.outcome][1](tally)) return false;
-      if (state.outcome in FLIPS) {
+      if (Object.hasOwn(OUTCOMES, state.outcome) && !OUTCOMES[state.outcome][1](tally)) return false;
+      if (Object.hasOwn(FLIPS, state.outcome)) {
         const way = flip(one, state.source, state.other);
         if (way === 0 || (state.outcome === "gained" && way < 0) || (state.outcome === "lost" && way > 0)) return false;
       }
       return !wanted || one.text.includes(wanted) || data.holds(one, wanted);
     });
     const key = state.sort.replace(/^-/, "");
-    if (!(key in SORTS)) return found;
+    if (!Object.hasOwn(SORTS, key)) return found;
     const down = state.sort.startsWith("-");
     return found.map((one) => [SORTS[key](one, state), one]).sort(([a, x], [b, y]) => {
       if (a === null || b === null) return a === b ? x.number - y.number : a === null ? 1 : -1;

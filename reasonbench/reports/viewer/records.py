@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reasonbench.reports.shown import shown
-from reasonbench.reports.viewer.tally import letter
 from reasonbench.runs import RunStore
 from reasonbench.runs.stored import Scores, StoredSample
 from reasonbench.steps import Boundary, read, split
@@ -59,6 +58,7 @@ def unit_records(
     store: RunStore,
     where: tuple[str, str, str, int],
     samples: Sequence[StoredSample],
+    letters: str,
 ) -> Iterator[Record]:
     """What was drawn for one problem: the prompt, every sample, and the search, if it was one.
 
@@ -67,6 +67,7 @@ def unit_records(
         place: index of the source.
         where: benchmark, problem id, pool, weight version.
         samples: read with their texts.
+        letters: of their tally.
     """
     prompt = store.prompt(*where[:3])
     trace: Mapping[str, Any] = store.trace(*where) or {}
@@ -78,7 +79,7 @@ def unit_records(
     paths = [tuple(path) for path in trace.get("candidates", ())]
     for sample in samples:
         line = _line(nodes, paths[sample.sample]) if sample.sample < len(paths) else ()
-        yield number, place, "sample", _sample(sample, line)
+        yield number, place, "sample", _sample(sample, letters[sample.sample], line)
     numbered = {path: sample for sample, path in enumerate(paths)}
     waiting: list[dict[str, Any]] = []
     for path, node in nodes.items():
@@ -104,7 +105,7 @@ def _units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _sample(sample: StoredSample, line: Sequence[str]) -> dict[str, Any]:
+def _sample(sample: StoredSample, letter: str, line: Sequence[str]) -> dict[str, Any]:
     text = sample.text or ""
     scores = {
         name: Scores() if name.startswith(_BOOKKEEPING) else one
@@ -114,7 +115,7 @@ def _sample(sample: StoredSample, line: Sequence[str]) -> dict[str, Any]:
     marked = [[place, *mark] for place, step in enumerate(steps) for mark in marks(step)]
     found: dict[str, Any] = {
         "i": sample.sample,
-        "as": letter(sample),
+        "as": letter,
         "steps": steps,
         "marks": marked,
         "finish": sample.finish,

@@ -180,4 +180,6 @@ def _records(book: Book, number: int, place: int) -> Iterator[Record]:
         source = book.sources[place]
         store = stores[source.run]
         where = (*key, *source[1:])
-        yield from unit_records(number, place, store, where, store.of_problem(*where, text=True))
+        samples = store.of_problem(*where, text=True)
+        letters = tally.tally(samples).letters
+        yield from unit_records(number, place, store, where, samples, letters)

@@ -44,7 +44,7 @@ viewer.sources = (() => {
   /* The options of a choice, grouped by run where there are several. */
   function options(chosen) {
     const option = (source) =>
-      h("option", { value: source.place, selected: source === chosen, title: source.pool }, viewer.short(label(source), 70));
+      h("option", { value: source.place, selected: source === chosen, title: source.pool }, viewer.short(full(source), 70));
     if (runs.length === 1) return sources.map(option);
     return runs.map((run, place) =>
       h("optgroup", { label: run.name }, sources.filter((source) => source.run === place).map(option)));

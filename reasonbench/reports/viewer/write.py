@@ -146,8 +146,10 @@ def _problem(
         samples = store.of_problem(*where, text=True)
         if not samples:
             continue
-        used = [put(record) for record in unit_records(number, place, store, where, samples)]
-        tallies.append(tally.as_row(place, (used[0], used[-1]), tally.tally(samples)))
+        found = tally.tally(samples)
+        made = unit_records(number, place, store, where, samples, found.letters)
+        used = [put(record) for record in made]
+        tallies.append(tally.as_row(place, (used[0], used[-1]), found))
         count += len(samples)
     return as_json(listed(problem, own, tallies)), count
 
