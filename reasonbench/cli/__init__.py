@@ -22,6 +22,10 @@ COMMANDS = {
         "reasonbench.cli.frontier",
         "Accuracy against compute: the Pareto set, and the optimal choice by difficulty.",
     ),
+    "report": (
+        "reasonbench.cli.report",
+        "Write a report: leaderboard, charts and protocols as one HTML page.",
+    ),
     "compare": (
         "reasonbench.cli.compare",
         "Compare two runs, steps or strategies on the same problems.",

@@ -10,6 +10,7 @@ file beside the templates, and `{{ data("id", value) }}` for JSON that a script 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -136,8 +137,13 @@ def environment() -> Environment:
         return opened + markup(as_json(value)) + markup("</script>")
 
     markup: type[Markup] = markupsafe.Markup
+
+    def breaking(text: str) -> Markup:
+        """Text that may go on in the next line after a colon or a comma."""
+        return markup("<wbr>").join(re.split(r"(?<=[:,/])", shown(text)))
+
     made.globals.update(inline=inline, data=data)
-    made.filters.update(percent=percent, whole=whole)
+    made.filters.update(breaking=breaking, percent=percent, whole=whole, si=si, shown=shown)
     return made
 
 
@@ -149,6 +155,16 @@ def percent(value: float | None, digits: int = 1) -> str:
 def whole(value: float | None) -> str:
     """A number without decimals, thousands apart; "–" for none."""
     return "–" if value is None else f"{value:,.0f}"
+
+
+def si(value: float | None) -> str:
+    """Three digits and a prefix: "8.22 G"; small numbers with as many decimals as they need."""
+    if value is None:
+        return "–"
+    for size, prefix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {prefix}"
+    return f"{value:.3g}"
 
 
 def _finalize(value: Any) -> Any:

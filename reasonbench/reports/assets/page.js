@@ -2,7 +2,8 @@
 /* What every page can do: colours, tables that sort and filter, links that remember it, charts.
  *
  * A table with an id and the class "sortable" gets buttons in every <th data-key="name">; with
- * data-type="number" it sorts by numbers (the greatest first), of cells' data-value where they have one.
+ * data-type="number" it sorts by numbers (the greatest first, or with data-first="up" the least), of cells'
+ * data-value where they have one; what has no number is last.
  * <th data-filter> gets a choice of that column's texts, data-search on the table a field for any text.
  * The address keeps it: #place?TABLE.sort=-key&TABLE.KEY=value&TABLE.q=text
  */
@@ -88,7 +89,8 @@ const reasonbench = (() => {
       const button = make("button", { type: "button", className: "sort" }, ...head.childNodes);
       button.addEventListener("click", () => {
         const again = this.sorted === head.dataset.key;
-        this.sort(head.dataset.key, again ? !this.down : head.dataset.type === "number");
+        const down = head.dataset.type === "number" && head.dataset.first !== "up";
+        this.sort(head.dataset.key, again ? !this.down : down);
         remember(this.id);
       });
       head.append(button);
@@ -213,7 +215,21 @@ const reasonbench = (() => {
       if (spec.facet) return { ...spec, columns, spec: inside(spec.spec) };
       return { ...spec, columns, concat: spec.concat.map(inside) };
     }
-    return { ...spec, width: "container", autosize: { type: "fit-x", contains: "padding" } };
+    const narrow = width < 480 ? { legend: { columns: 2, labelLimit: Math.max(60, width / 2 - 50) } } : {};
+    const config = merged(spec.config ?? {}, narrow);
+    return { ...spec, config, padding: 4, width: "container", autosize: { type: "fit-x", contains: "padding" } };
+  }
+  /* The title as text of the page, which wraps, in place of one in the picture, which does not. */
+  function titled(figure, plot, spec) {
+    const { title, ...rest } = spec;
+    if (title === undefined || "facet" in spec || "concat" in spec) return spec;
+    figure.querySelector(".plot-title")?.remove();
+    const said = typeof title === "object" ? title : { text: title };
+    const lines = (text) => [text ?? []].flat().join(" ");
+    const heading = make("div", { className: "plot-title" }, make("strong", {}, lines(said.text)));
+    if (said.subtitle) heading.append(make("small", {}, lines(said.subtitle)));
+    plot.before(heading);
+    return rest;
   }
   async function drawOne(figure) {
     const name = figure.dataset.chart;
@@ -222,7 +238,7 @@ const reasonbench = (() => {
     let spec = structuredClone(charts.specs[name]);
     spec.config = merged(merged(spec.config ?? {}, { background: "transparent" }), dark ? charts.theme : {});
     spec.background = "transparent";
-    spec = fitted(spec, plot.clientWidth);
+    spec = titled(figure, plot, fitted(spec, plot.clientWidth));
     const drawn = await vegaEmbed(plot, spec, { renderer: "svg", actions: false, tooltip: { theme: "custom" } });
     charts.views.get(name)?.finalize();
     charts.views.set(name, drawn);
