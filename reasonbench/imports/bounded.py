@@ -23,6 +23,8 @@ LARGEST = 128 << 20
 _CHUNK = 1 << 16
 _GZIP = b"\x1f\x8b"
 _SPACE = " \t\n\r"
+_UNDECIDED = frozenset({"", ".", *(e + sign for e in "eE" for sign in ("", "+", "-"))})
+"""What may stand between a number and the end of what was read, if the number goes on."""
 
 
 def lines(path: Path) -> Iterator[tuple[int, Any]]:
@@ -194,8 +196,8 @@ class _Cursor:
             except (ValueError, RecursionError) as error:
                 raise UsageError(f"{self._here()}: {_why(error)}.") from None
             else:
-                if end == len(self._buffer) and self._more():
-                    continue  # a number may go on
+                if self._buffer[end : end + 3] in _UNDECIDED and self._more():
+                    continue
                 line = self._line + self._buffer.count("\n", 0, self._at)
                 self._at = end
                 return line, value

@@ -139,9 +139,12 @@ def test_programs_are_graded_by_the_tests_of_the_logs_own_document(tmp_path: Pat
     for at, body in enumerate(("    return a + b\n", "    return a\n")):
         row = lm_eval_row(at, [body], {"pass@1": float(at == 0)})
         row["doc"] = {
-            "task_id": f"HumanEval/{at}", "prompt": prompt,
-            "canonical_solution": "    return a + b\n", "entry_point": "add", "test": "def check(f):\n    assert f(2, 3) == 5\n",
-        }  # fmt: skip
+            "task_id": f"HumanEval/{at}",
+            "prompt": prompt,
+            "canonical_solution": "    return a + b\n",
+            "entry_point": "add",
+            "test": "def check(f):\n    assert f(2, 3) == 5\n",
+        }
         row["target"] = row["doc"]["test"] + "\ncheck(add)"
         rows.append(row)
     made = bring(tmp_path, write_lm_eval(tmp_path / "log", rows, task="humaneval"))
