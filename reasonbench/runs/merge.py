@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -196,7 +197,8 @@ class Merging:
             log = path.with_name(f"{path.name}-wal")
             if not path.is_file() or (log.exists() and log.stat().st_size):
                 raise
-            self._connection.execute("DETACH source")
+            with suppress(sqlite3.OperationalError):  # it may not have come so far
+                self._connection.execute("DETACH source")
             self._connection.execute("ATTACH ? AS source", (f"{address}?mode=ro&immutable=1",))
 
     def _place(self, positions: Mapping[str, Iterable[int]]) -> None:
