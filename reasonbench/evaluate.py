@@ -200,9 +200,10 @@ def check_models(config: EvalConfig) -> None:
 
 def engine_config(config: EvalConfig, model: str) -> engines.EngineConfig:
     """What the evaluation's configuration says of its engine."""
+    served = config.engine == "auto" and model.startswith(engines.SERVED)
     return engines.EngineConfig(
         model=model,
-        engine=config.engine,
+        engine="openai" if served else config.engine,
         revision=config.revision,
         dtype=config.dtype,
         quantization=config.quantization,

@@ -42,9 +42,9 @@ class Calls:
     def __init__(self, urls: Sequence[str], key: str | None, options: Options, most: int) -> None:
         self._key = key
         self._options = options
-        self._pace = Pace(options.timeout, options.patience)
+        self.pace = Pace(options.timeout, options.patience)
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self.wire = Wire(headers, self._pace)
+        self.wire = Wire(headers, self.pace)
         self.servers = Servers(urls, most, self.wire.alive, options.outage)
         # jitter alone: no result depends on it
         self._dice = random.Random()
@@ -82,7 +82,7 @@ class Calls:
                 failed = failure
             else:
                 seconds = time.monotonic() - sent
-                self._pace.served(seconds)
+                self.pace.served(seconds)
                 tokens = answer.counted or len(answer.tokens) or 1
                 self.servers.served(server, tokens, sent)
                 return answer, time.monotonic() - first
@@ -102,7 +102,8 @@ class Calls:
         elif failure.kind in ("final", "fatal"):
             self.servers.heard(server)
         else:
-            self.servers.broke(server, self.hidden(failure.sentence))
+            why = self.hidden(failure.sentence)
+            self.servers.broke(server, why, dead=failure.kind == "dead")
 
     def _or_end(self, failure: Failure, failures: int, first: float) -> None:
         """Raise where the request is not sent again."""

@@ -15,8 +15,10 @@ from reasonbench.engines.openai_pace import Pace
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
-DRIP = 10.0
-"""Seconds from the first byte of an answer to its last: it is sent when it is complete."""
+_GRACE = 3.0
+_BYTES = 10_000
+"""An answer is sent when it is complete, so once it has begun it comes at once: its bytes may take
+this many seconds, and one more for each so many of them. What drips more slowly is given up on."""
 
 _CONNECT = 10.0
 _LOOK = 0.25
@@ -110,7 +112,7 @@ class Wire:
             body = b""
             # an error whose text is cut is the same error
             with suppress(OSError, TimeoutError, ValueError):
-                body = await asyncio.wait_for(response.content.read(65536), DRIP)
+                body = await asyncio.wait_for(response.content.read(65536), _GRACE)
             raise of_status(response.status, body, response.headers)
         if chunk is not None and "event-stream" in response.headers.get("Content-Type", ""):
             await _stream(response, chunk)
@@ -146,9 +148,11 @@ async def _whole(response: ClientResponse) -> bytes:
         if not piece and reading.at_eof():
             raise Failure("broken", "the answer is empty")
         found += piece.lstrip()
-    async with asyncio.timeout(DRIP):
+    begun = asyncio.get_running_loop().time() + _GRACE
+    async with asyncio.timeout_at(begun) as clock:
         while piece := await reading.readany():
             found += piece
+            clock.reschedule(begun + len(found) / _BYTES)
     return bytes(found)
 
 

@@ -6,26 +6,32 @@ START = 16
 """Requests at once to begin with."""
 
 _LEAST = 8
-"""Completions that a window needs, however few requests are in flight."""
-
 _HOLD = 8
-"""Windows that a limit which paid no more is kept before the next step is tried."""
+"""Answers that a window needs, however few requests are in flight; and windows that a limit is kept
+for, after growing did not pay, until the next step is tried."""
+
+_FEW = 20
+_ENOUGH = 40
+_KEPT = 400
+"""Answers at a limit from which, and below which, shares of refusals can be compared; and from
+which on older ones count half."""
+
+_ALIKE = 0.6
+_MOST = 0.4
 
 
 class Limit:
     """The most requests in flight at one server.
 
-    What counts is goodput: tokens of completions a second. It is measured window by window; a
-    window lasts until as many requests as may be in flight, all sent after it began, came back.
+    Growth: time is cut into windows, which last until as many requests as may be in flight, all
+    sent in it, were answered. The limit doubles from window to window until that stops to pay,
+    then it grows by an eighth of what it was there. A step pays where goodput (tokens of
+    completions a second) grows by a fifth of what the limit grew by: as long as a server batches,
+    more requests cost it little time; when latency grows as fast as the limit, they only queue.
 
-    Growth: the limit doubles from window to window until that stops to pay, then it grows by an
-    eighth of what it was there. A step pays where goodput grows by a fifth of what the limit grew
-    by: as long as a server batches, more requests cost it little time, and when latency grows as
-    fast as the limit they only queue.
-
-    Refusals (429, 503) halve it, once for all requests that were in flight together. Where goodput
-    falls with it, the refusals do not come from too many requests: the limit is taken back to what
-    it was, and that share of refusals is put up with.
+    Refusals (429, 503) halve it. The share of refusals at each limit is remembered: where half the
+    requests met almost as many (more than 0.6 of the share, itself below 0.4), they do not come of
+    too many requests, and the limit stays.
 
     Attributes:
         value: of now, ≥ 1.
@@ -42,84 +48,88 @@ class Limit:
         self._step = 0
         self._hold = 0
         self._before: tuple[int, float] | None = None
-        self._halved = False
-        self._goodput: float | None = None
-        self._borne = 0.0
-        self._halved_at = float("-inf")
+        self._lowered = False
+        # by the limit's number of bits: all answers, and refusals among them
+        self._answers: dict[int, tuple[float, float]] = {}
         self._open(0.0)
 
     def _open(self, now: float) -> None:
         """Begin a window."""
         self._opened = now
-        self._came = 0
         self._tokens = 0
-        self._served = 0
+        self._came = 0
         self._refused = 0
         self._full = False
 
     def sending(self, in_flight: int, now: float) -> None:
         """A request is sent; so many are in flight with it."""
-        if in_flight == 1 and not self._served:
+        if in_flight == 1 and not self._came:
             self._open(now)
         self._full = self._full or in_flight >= self.value
 
     def served(self, tokens: int, sent: float, now: float) -> None:
         """A request that was sent at a time came back with a completion of so many tokens."""
-        self._served += 1
         self._tokens += max(1, tokens)
-        if sent >= self._opened:
-            self._came += 1
-        if self._came >= max(_LEAST, self.value) and now > self._opened:
-            self._close(now)
+        self._note(sent, refused=False)
+        self._close(now)
 
     def refused(self, sent: float, now: float) -> None:
         """The server refused a request that was sent at a time: it is too busy."""
-        self._refused += 1
-        if sent < self._halved_at or self._is_borne():
+        if sent < self._opened:
             return
-        self._before = None
-        goodput = self._goodput
-        if self._served >= _LEAST and now > self._opened:
-            goodput = self._tokens / (now - self._opened)
-        if goodput is not None:
-            self._before = (self.value, goodput)
-        self.value = max(1, self.value // 2)
-        self._doubling, self._halved, self._hold = False, True, 0
-        self._halved_at = now
-        self._open(now)
+        self._note(sent, refused=True)
+        if self._too_many():
+            self.value = max(1, self.value // 2)
+            self._step = max(1, self.value // 8)
+            self._lowered, self._before, self._hold = True, None, 0
+            self._open(now)
+        else:
+            self._close(now)
 
-    def _is_borne(self) -> bool:
-        """Whether refusals are no more frequent than what fewer requests did not help against."""
-        if not self._borne:
+    def _note(self, sent: float, *, refused: bool) -> None:
+        if sent < self._opened:
+            return
+        self._came += 1
+        self._refused += refused
+        level = self.value.bit_length()
+        answers, refusals = self._answers.get(level, (0.0, 0.0))
+        if answers >= _KEPT:
+            answers, refusals = answers / 2, refusals / 2
+        self._answers[level] = (answers + 1, refusals + refused)
+
+    def _too_many(self) -> bool:
+        """Whether a refusal says that the limit is too high."""
+        if self._lowered and (self._came < _LEAST or self._refused <= self._came / 2):
+            return False  # it was just halved, and what that does has to be seen
+        level = self.value.bit_length()
+        answers, refusals = self._answers[level]
+        below = self._answers.get(level - 1, (0.0, 0.0))
+        if below[0] < _ENOUGH:
+            return True
+        if answers < _FEW:
             return False
-        return self._refused <= 3 + 1.5 * self._borne * (self._served + self._refused)
+        here, there = refusals / answers, below[1] / below[0]
+        return here >= _MOST or there <= _ALIKE * here
 
     def _close(self, now: float) -> None:
-        """Decide at the end of a window, and begin the next one."""
+        """Decide, if it is the window's end, and begin the next one."""
+        enough = max(_ENOUGH if self._lowered else _LEAST, self.value)
+        if self._came < enough or now <= self._opened:
+            return
         goodput = self._tokens / (now - self._opened)
         before, self._before = self._before, None
-        if self._halved:
-            self._halved = False
-            if before is not None and goodput < 0.8 * before[1]:
-                share = self._refused / (self._served + self._refused)
-                self._borne = max(self._borne, share, 0.02)
-                self.value, self._doubling = before[0], True
-            self._goodput = goodput
-            self._open(now)
-            return
-        if before is not None:
-            grown, gained = self.value / before[0] - 1, goodput / before[1] - 1
-            if gained < 0.2 * grown:
-                self.value, self._hold = before[0], _HOLD
-                self._step = max(1, self.value // 8)
-                self._doubling = False
-                goodput = max(goodput, before[1])
-        self._goodput = goodput
-        if self._hold:
+        if self._lowered:
+            # after a halving the way up is short where refusals go on, and slow where they ended
+            self._lowered, self._doubling = False, self._refused > 0
+            self._hold = 0 if self._doubling else 2
+        if before is not None and goodput / before[1] - 1 < 0.2 * (self.value / before[0] - 1):
+            self.value, self._hold = before[0], _HOLD
+            self._step = max(1, self.value // 8)
+            self._doubling = False
+        elif self._hold:
             self._hold -= 1
-        elif self._full and self.value < self.most:
+        elif self._full and self.value < self.most and goodput:
             self._before = (self.value, goodput)
-            self._step = self._step or max(1, self.value // 8)
-            more = self.value if self._doubling else self._step
+            more = self.value if self._doubling else max(1, self._step)
             self.value = min(self.most, self.value + more)
         self._open(now)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 
 _SEEN = 256
 _ENOUGH = 8
 _LEAST = 3.0
+_PROBE = 15.0
 
 
 class Pace:
     """How long a request may take, judged by the last ones that came back.
 
-    A request is given up on after `factor` times the longest of the last 256, at least 3 seconds;
-    each further time it is sent it may take twice as long, up to `timeout`. Equal seeds give equal
-    completions, so giving one up costs time and no result. Before eight came back only `timeout`
-    counts.
+    A request is given up on after `factor` times what 95 % of the last 256 took, at least 3
+    seconds; each further time it is sent it may take twice as long, up to `timeout`. Equal seeds
+    give equal completions, so giving one up costs time and no result. Before eight came back only
+    `timeout` counts.
+
+    Attributes:
+        probing: requests are short ones, and may take 15 seconds at first.
 
     Args:
         timeout: seconds that no request may take longer than, counted from sending.
@@ -25,18 +30,23 @@ class Pace:
     def __init__(self, timeout: float, factor: float) -> None:
         self.timeout = timeout
         self.factor = factor
-        self._seen: deque[float] = deque(maxlen=_SEEN)
-        self._longest = 0.0
+        self.probing = False
+        self._seen: deque[float] = deque()
+        self._sorted: list[float] = []
 
     def served(self, seconds: float) -> None:
         """A request came back after so many seconds."""
-        falls = len(self._seen) == _SEEN and self._seen[0] >= self._longest
         self._seen.append(seconds)
-        self._longest = max(self._seen) if falls else max(self._longest, seconds)
+        insort(self._sorted, seconds)
+        if len(self._seen) > _SEEN:
+            del self._sorted[bisect_left(self._sorted, self._seen.popleft())]
 
     def allowed(self, attempt: int) -> float:
         """Seconds that a request may take which was sent so often before."""
+        doubled = 2 ** min(attempt, 16)
+        if self.probing:
+            return float(min(self.timeout, _PROBE * doubled))
         if not self.factor or len(self._seen) < _ENOUGH:
             return self.timeout
-        longest = max(_LEAST, self.factor * self._longest)
-        return float(min(self.timeout, longest * 2 ** min(attempt, 16)))
+        usual = self._sorted[int(0.95 * (len(self._sorted) - 1))]
+        return float(min(self.timeout, max(_LEAST, self.factor * usual) * doubled))

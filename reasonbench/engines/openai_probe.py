@@ -70,10 +70,13 @@ class Probe:
         Raises:
             UsageError: no server there, a wrong key, no such model.
         """
+        self._calls.pace.probing = True
         try:
             return await self._find(model)
         except EngineDeadError as error:
             raise UsageError(f"{self._urls[0]}: {error}") from error
+        finally:
+            self._calls.pace.probing = False
 
     async def _find(self, model: str) -> tuple[Served, Tokens | None]:
         listed = [await self._models(url) for url in self._urls]

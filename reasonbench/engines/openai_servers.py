@@ -11,7 +11,8 @@ from reasonbench.engines.base import EngineDeadError
 from reasonbench.engines.openai_limit import Limit
 
 _IN_A_ROW = 8
-"""Failures in a row after which a server rests."""
+_REFUSED = 4
+"""Failures in a row after which a server rests; a connection that is refused counts for several."""
 
 _REST = 0.5
 _LONGEST_REST = 30.0
@@ -145,9 +146,9 @@ class Servers:
         server.failed = 0
         server.limit.refused(sent, time.monotonic())
 
-    def broke(self, server: Server, why: str) -> None:
-        """It failed with a request."""
-        server.failed += 1
+    def broke(self, server: Server, why: str, *, dead: bool) -> None:
+        """It failed with a request, or took no connection."""
+        server.failed += _REFUSED if dead else 1
         server.last = why
         if server.failed >= _IN_A_ROW and not server.resting:
             server.resting = True

@@ -20,7 +20,9 @@ from reasonbench.errors import UsageError
 from reasonbench.types import Message, Prompt
 
 _TRIES = 12
-_TIMEOUT = 30.0
+_PATIENCE = 2.0
+_LONGEST = 30.0
+"""Seconds that such a request may take: at first, twice as many each time, and at most."""
 
 
 class Tokens(Protocol):
@@ -88,9 +90,15 @@ class ServedTokens:
         self.has_template = has_template
         self.encode: Callable[[str], tuple[int, ...]] = lru_cache(4096)(self._encode)
         self._text = lru_cache(4096)(self._detokenized)
+        self._rendered = lru_cache(1024)(self._render)
 
     def render(
         self, messages: Sequence[Message], *, thinking: bool | None, chat: bool | None
+    ) -> Prompt:
+        return self._rendered(tuple(messages), thinking, chat)
+
+    def _render(
+        self, messages: tuple[Message, ...], thinking: bool | None, chat: bool | None
     ) -> Prompt:
         if not messages:
             raise UsageError("a prompt needs at least one message.")
@@ -145,29 +153,41 @@ class _Asking:
         data = json.dumps(body, ensure_ascii=False).encode()
         for attempt in range(_TRIES):
             try:
-                return self._once(self._url.path + path, data)
+                return self._once(self._url.path + path, data, _PATIENCE * 2**attempt)
             except Failure as failure:
                 if failure.kind in ("final", "fatal") or attempt == _TRIES - 1:
                     raise EngineError(f"{path} failed ({failure.sentence}).") from failure
                 time.sleep(pause(attempt, failure, self._dice))
         raise AssertionError
 
-    def _once(self, path: str, data: bytes) -> dict[str, Any]:
+    def _once(self, path: str, data: bytes, patience: float) -> dict[str, Any]:
+        """One sending, which may take so many seconds."""
+        end = time.monotonic() + min(patience, _LONGEST)
         if self._connection is None:
             https = self._url.scheme == "https"
             kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
-            self._connection = kind(self._url.hostname or "", self._url.port, timeout=_TIMEOUT)
+            self._connection = kind(self._url.hostname or "", self._url.port)
+        connection = self._connection
         try:
-            self._connection.request("POST", path, data, self._headers)
-            answer = self._connection.getresponse()
-            read = answer.read()
+            connection.timeout = min(patience, _LONGEST)
+            if connection.sock is not None:
+                connection.sock.settimeout(connection.timeout)
+            connection.request("POST", path, data, self._headers)
+            answer = connection.getresponse()
+            read = bytearray()
+            while piece := answer.read1():
+                read += piece
+                if time.monotonic() > end:
+                    raise TimeoutError
             if answer.status != 200:
-                raise of_status(answer.status, read, dict(answer.getheaders()))
+                raise of_status(answer.status, bytes(read), dict(answer.getheaders()))
+            if answer.length:
+                raise http.client.IncompleteRead(bytes(read))
             found = json.loads(read)
             if not isinstance(found, dict):
                 raise ValueError("no object")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            self._connection.close()
+            connection.close()
             self._connection = None
             raise Failure("broken", f"{type(error).__name__}") from error
         return found
