@@ -189,6 +189,13 @@ def test_thinking_is_told_apart() -> None:
     assert {"reasoning_content": "hm"} in deltas
 
 
+def test_thinking_that_the_template_opened_is_no_answer() -> None:
+    with serving(Words(saying("I wonder"))) as served:
+        asked = {**ASKED, "messages": [{"role": "user", "content": "think aloud"}]}
+        message = served.post(asked).json()["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("I wonder", "")
+
+
 def test_conversations_are_rendered_whole() -> None:
     engine = Words(saying(*SAYS))
     turns = [
