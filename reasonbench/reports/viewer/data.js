@@ -119,6 +119,10 @@ viewer.data = (() => {
         told = performance.now();
         await new Promise((resolve) => setTimeout(resolve)); // let it be painted
       }
+      // the page counts as loaded when it shows something, not when the last part is there
+      if (document.readyState !== "complete") {
+        await new Promise((resolve) => window.addEventListener("load", () => setTimeout(resolve), { once: true }));
+      }
     }
     complete = failed === null;
     for (const look of waiting) look();
