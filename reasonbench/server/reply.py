@@ -13,6 +13,7 @@ from typing import Any
 
 from reasonbench.engines.base import EngineDeadError
 from reasonbench.errors import UsageError
+from reasonbench.runs.codec import storable
 from reasonbench.server.answer import Answer, shown, usage_json
 from reasonbench.server.ask import Ask
 from reasonbench.server.errors import ApiError
@@ -174,8 +175,9 @@ def _event(data: Any) -> bytes:
 
 
 def as_json(data: Any) -> str:
-    """JSON in which NaN and infinity are null."""
-    return json.dumps(_finite(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """JSON in which NaN and infinity are null, and a lone surrogate is U+FFFD."""
+    text = json.dumps(_finite(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return storable(text)
 
 
 def _finite(data: Any) -> Any:

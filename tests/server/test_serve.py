@@ -189,6 +189,12 @@ def test_thinking_is_told_apart() -> None:
     assert {"reasoning_content": "hm"} in deltas
 
 
+def test_what_has_no_form_in_json_is_replaced() -> None:
+    with serving(Words(saying("\ud800 half \\boxed{7}"))) as served:
+        found = served.post(ASKED).json()
+    assert found["choices"][0]["message"]["content"] == "\ufffd half \\boxed{7}"
+
+
 def test_thinking_that_the_template_opened_is_no_answer() -> None:
     with serving(Words(saying("I wonder"))) as served:
         asked = {**ASKED, "messages": [{"role": "user", "content": "think aloud"}]}
