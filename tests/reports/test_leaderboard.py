@@ -307,3 +307,33 @@ def test_an_entry_without_an_answer_class_abstains_everywhere(tmp_path: Path) ->
     assert entry.accuracy is not None
     assert entry.accuracy.value == 0.5
     assert entry.no_answer == 0.75
+
+
+def test_recorded_answers_have_no_tokens_and_that_is_said(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", {k: v._replace(tokens=0) for k, v in ITEMS.items()}, ["cot@4"])
+    report = read_report([tmp_path / "run"])
+    (entry,) = report.entries
+    assert entry.accuracy is not None
+    assert (entry.mixed, entry.tokens_p50, entry.flops) == (None, None, None)
+    assert (report.caps, report.lengths, report.compute) == ((), (), ())
+    assert "run, sums: no accuracy against compute" in " ".join(report.notes)
+    assert len(report.solve_rates) == 1
+
+
+def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", ITEMS | {"p5": Item([])}, ["cot@4", "maj@4"])
+    report = read_report([tmp_path / "run"])
+    assert not report.runs[0].complete
+    assert "run is not finished: problems without completions are left out." in report.notes
+    assert {e.problems for e in report.entries} == {4}
+    assert all(e.dropped == 1 for e in report.entries)
+
+
+def test_scores_of_nobody_give_no_accuracy(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", ITEMS, ["cot@4", "bon@4:scorer=selfcert"])
+    report = read_report([tmp_path / "run"])
+    assert report.entries[-1].strategy == "bon@4:scorer=selfcert"
+    assert (report.entries[-1].accuracy, report.entries[-1].rank) == (None, None)
+    assert any("no accuracy" in note for note in report.notes)
+    (calibration,) = report.calibrations
+    assert (calibration.bins, calibration.auc, calibration.unscored) == ((), None, 16)
