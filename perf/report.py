@@ -6,7 +6,8 @@ Makes a run of that many samples (1,000,000) in FOLDER (a temporary one) with th
 store: 64 samples of each problem, 400 characters and 120 tokens each, one in 20 with letters beyond
 ASCII, each with the score of an outcome reward. Then reads it as `reasonbench report` does, in a
 process of its own, and prints seconds and peak memory. The rows of its results.json are those of
-its first 100 problems. A run that is in FOLDER already is read as it is.
+its first 100 problems. A run that is in FOLDER already is read as it is. The page is made without
+PNG and SVG of its charts, which do not depend on the samples.
 """
 
 from __future__ import annotations
@@ -135,8 +136,10 @@ def _samples(problems: int) -> Iterator[tuple[int, int, bool, int, str, bool, in
 
 
 def read(folder: Path) -> None:
-    """Read the run once, as a process of its own, and print what that took."""
+    """Read the run once, as a process of its own, write its page, and print what that took."""
+    from reasonbench.reports.charts import report_charts
     from reasonbench.reports.leaderboard import read_report
+    from reasonbench.reports.report_page import report_page
 
     started, busy = time.perf_counter(), time.process_time()
     report = read_report([folder])
@@ -145,6 +148,12 @@ def read(folder: Path) -> None:
         f"{stacked.samples:,} samples, {(folder / 'run.db').stat().st_size / 2**20:,.0f} MiB: "
         f"read in {time.perf_counter() - started:.1f} s ({time.process_time() - busy:.1f} s of one "
         f"core), {len(report.entries)} entries; peak {_peak():,.0f} MiB"
+    )
+    started = time.perf_counter()
+    page = report_page(report, report_charts(report))
+    print(
+        f"page of {len(page.encode()) / 2**20:.1f} MiB in {time.perf_counter() - started:.1f} s; "
+        f"peak {_peak():,.0f} MiB"
     )
 
 

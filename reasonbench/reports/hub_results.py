@@ -95,5 +95,5 @@ def _quoted(text: str) -> str:
 
 
 def _slug(text: str) -> str:
-    """A file name: letters, digits, and - . _ @ alone."""
-    return re.sub(r"[^A-Za-z0-9._@]+", "-", text).strip("-.") or "model"
+    """A file name: letters, digits, and - . _ alone."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "model"

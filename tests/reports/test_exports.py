@@ -37,8 +37,8 @@ def test_all_files_are_written(report: Report, tmp_path: Path) -> None:
         "leaderboard.md",
         "leaderboard.csv",
         "leaderboard.tex",
-        ".eval_results/gsm8k-maj@4.yaml",
-        ".eval_results/gsm8k-cot@4.yaml",
+        ".eval_results/gsm8k-maj-4.yaml",
+        ".eval_results/gsm8k-cot-4.yaml",
     ]
     assert all(path.read_text(encoding="utf-8") for path in written)
 
@@ -82,7 +82,7 @@ def test_the_csv_has_every_entry_in_full_precision(report: Report) -> None:
 def test_results_for_the_hub_are_what_it_documents(report: Report) -> None:
     yaml = pytest.importorskip("yaml")
     found = hub_results(report)
-    (data,) = yaml.safe_load(found[".eval_results/gsm8k-cot@4.yaml"])
+    (data,) = yaml.safe_load(found[".eval_results/gsm8k-cot-4.yaml"])
     assert data["dataset"] == {"id": "openai/gsm8k", "task_id": "gsm8k", "revision": "abc"}
     assert data["value"] == 43.75
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", data["date"])
@@ -113,8 +113,8 @@ def test_several_models_have_a_folder_each(tmp_path: Path) -> None:
         change_plan(tmp_path / name, {"source": "hub:org/data@abc"})
     found = hub_results(read_report([tmp_path / "one", tmp_path / "two"]))
     assert sorted(found) == [
-        "org-one/.eval_results/sums-cot@4.yaml",
-        "org-two/.eval_results/sums-cot@4.yaml",
+        "org-one/.eval_results/sums-cot-4.yaml",
+        "org-two/.eval_results/sums-cot-4.yaml",
     ]
 
 
