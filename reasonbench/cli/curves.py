@@ -19,16 +19,22 @@ if TYPE_CHECKING:
 
 AXES: tuple[Axis, ...] = ("step", "tokens", "flops", "gpu-hours", "time", "dollars")
 
+PAGE = "curves.html"
+"""Name of the page in the folder of --out."""
+
 
 @click.command(name="curves")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the pictures (PNG).")
+@click.option("--out", type=click.Path(path_type=Path),
+              help="Folder of the page (curves.html) and of the pictures (PNG).")  # fmt: skip
 @click.option("--x", "axes", multiple=True, type=click.Choice(AXES),
               help="What to draw against. Repeats.  [default: step]")  # fmt: skip
 @click.option("--gpu-price", type=click.FloatRange(min=0),
               help="US dollars per GPU-hour, for --x dollars.")  # fmt: skip
 @click.option("--smooth", type=click.IntRange(1), default=1, show_default=True,
               help="Mean of so many logged steps; the raw line stays faint behind.")  # fmt: skip
+@click.option("--join", is_flag=True,
+              help="Draw the runs, or the stages of a recipe, one after the other.")  # fmt: skip
 @click.option("--svg", is_flag=True, help="Write SVG beside each PNG.")
 @click.option("--json", "as_json", is_flag=True, help="Print the data.")
 def command(
@@ -37,6 +43,7 @@ def command(
     axes: tuple[Axis, ...],
     gpu_price: float | None,
     smooth: int,
+    join: bool,
     svg: bool,
     as_json: bool,
 ) -> None:
@@ -47,7 +54,12 @@ def command(
     """
     from reasonbench.reports.training import as_data
 
-    found = _read(runs, gpu_price)
+    found = _read(runs, gpu_price, in_order=join)
+    if join:
+        from reasonbench.reports.stages import joined
+
+        name = runs[0].resolve().name if len(runs) == 1 else " → ".join(r.name for r in found)
+        found = [joined(found, name)]
     if out is not None:
         written = _draw(found, out, axes or ("step",), smooth, svg)
     if as_json:
@@ -56,20 +68,30 @@ def command(
     console = terminal()
     _print(console, found)
     if out is not None:
-        console.print(f"{written} pictures written to {out}", soft_wrap=True)
+        said = f"{PAGE} and {written} pictures written to {out}"
+        console.print(said, soft_wrap=True)
 
 
-def _read(runs: Sequence[Path], gpu_price: float | None) -> list[Training]:
+def _read(
+    runs: Sequence[Path], gpu_price: float | None, *, in_order: bool = False
+) -> list[Training]:
     """The runs, named apart.
+
+    Args:
+        in_order: those below a recipe's folder as its stages follow each other.
 
     Raises:
         UsageError: one holds nothing to draw.
     """
+    from reasonbench.reports.stages import stage_order
     from reasonbench.reports.training import has_steps, is_training, read_training
 
     folders: list[Path] = []
     for run in runs:
         below = sorted(f for f in run.iterdir() if is_training(f)) if run.is_dir() else []
+        order = stage_order(run) if in_order else []
+        if order:
+            below = [f for name in order for f in below if f.name == name]
         folders += [run] if is_training(run) or not below else [f for f in below if has_steps(f)]
     folders = list(dict.fromkeys(folders))
     if not folders:
@@ -82,14 +104,15 @@ def _read(runs: Sequence[Path], gpu_price: float | None) -> list[Training]:
 
 
 def _draw(runs: Sequence[Training], out: Path, axes: Sequence[Axis], smooth: int, svg: bool) -> int:
-    """Write every picture; returns how many.
+    """Write every picture and the page; returns how many pictures.
 
     Raises:
         UsageError: a run does not say where it stands on an axis, or nothing can draw.
     """
     from reasonbench.reports.panels import drawn, known_axes
+    from reasonbench.reports.training_page import training_page
     from reasonbench.reports.vega import overview, picture, render
-    from reasonbench.runs.files import replacing
+    from reasonbench.runs.files import atomic_write, replacing
 
     known = known_axes(runs, AXES)
     for axis in axes:
@@ -111,6 +134,8 @@ def _draw(runs: Sequence[Training], out: Path, axes: Sequence[Axis], smooth: int
                 with replacing(out / f"{stem}.{form}") as partial:
                     partial.write_bytes(render(spec, form))
                 count += 1
+    chosen = list(dict.fromkeys((*axes, *known)))
+    atomic_write(out / PAGE, training_page(runs, chosen, smooth))
     return count
 
 

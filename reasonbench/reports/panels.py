@@ -42,7 +42,7 @@ PANELS = (
           (("length_p10", "p10"), ("length_p50", "p50"), ("length_p90", "p90")),
           form="~s", zero=True, band=True),
     Panel("length-by-verdict", "Response length by verdict", "mean tokens",
-          (("length_correct", "right"), ("length_wrong", "wrong"),
+          (("length", "all"), ("length_correct", "right"), ("length_wrong", "wrong"),
            ("length_truncated", "truncated")), form="~s", zero=True),
     Panel("length-spread", "Response length by verdict: p10, p50, p90", "tokens",
           tuple((f"length_{outcome}_p{q}", called)
@@ -117,6 +117,8 @@ class Drawn(NamedTuple):
     """Of evaluations: few, each with an interval or none."""
     note: str = ""
     """What must be known of its numbers."""
+    stages: tuple[tuple[float, str], ...] = ()
+    """Where stages of training begin, and their names."""
 
     @property
     def named(self) -> bool:
@@ -133,7 +135,13 @@ def drawn(runs: Sequence[Training], axis: Axis, smooth: int = 1) -> list[Drawn]:
     """
     found = [*_evaluations(runs, axis)]
     found += (_metrics(panel, runs, axis, smooth) for panel in panels(runs))
-    return [picture for picture in found if picture.points]
+    marks = tuple(
+        (place, stage.name)
+        for run in runs
+        for stage in run.stages
+        if (place := run.places(axis)(stage.step)) is not None
+    )
+    return [picture._replace(stages=marks) for picture in found if picture.points]
 
 
 def known_axes(runs: Sequence[Training], axes: Sequence[Axis]) -> list[Axis]:

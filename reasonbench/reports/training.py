@@ -64,6 +64,14 @@ class Evaluated(NamedTuple):
     """`EVALUATED` of the row of results.json that it was taken from."""
 
 
+class Stage(NamedTuple):
+    """Where the weights went into another stage of training."""
+
+    step: int
+    """The last one before it."""
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
     """A training run.
@@ -76,6 +84,7 @@ class Training:
             logged; None where unknown.
         filtered: groups without variance were left out of batches and others sampled in their
             place: what is said of roll-outs is said of those that were kept.
+        stages: where several trainings were joined, the beginning of each.
     """
 
     name: str
@@ -83,6 +92,7 @@ class Training:
     evaluations: tuple[Evaluated, ...]
     gpu_price: float | None = None
     filtered: bool = False
+    stages: tuple[Stage, ...] = ()
 
     def places(self, axis: Axis) -> Callable[[int], float | None]:
         """Where a step stands on an axis: None where nothing says it.

@@ -201,6 +201,16 @@ def _layers(drawn: Drawn, axis: Axis, size: tuple[int, int], *, dashed: bool) ->
         by_series = {"field": "series", "type": "nominal", "scale": widths, "legend": None}
         line["encoding"] = {"size": by_series}  # the width of a line, as Vega-Lite has it
     layers.append(line)
+    if drawn.stages:
+        marks = [{"x": x, "stage": name} for x, name in drawn.stages]
+        # of what all layers share, lines and names of stages take only where they stand
+        plain = {"y": {"value": 0}, "color": {"value": "#777"}, "detail": {"field": "stage"}}
+        plain["strokeDash"] = {"value": [3, 3]}
+        text = {"type": "text", "align": "left", "baseline": "top", "dx": 3, "dy": 2}
+        rule = {**plain, "y2": {"value": {"expr": "height"}}}
+        named = {**plain, "text": {"field": "stage"}}
+        layers.append({"data": {"values": marks}, "mark": "rule", "encoding": rule})
+        layers.append({"data": {"values": marks}, "mark": text, "encoding": named})
     return {"width": size[0], "height": size[1], "encoding": encoding, "layer": layers}
 
 
