@@ -193,6 +193,7 @@ def _compute(board: ComputeBoard, title: str, series: Sequence[str]) -> Spec:
                  "strokeWidth": 1.5, "color": NEUTRAL},
     }  # fmt: skip
     label: Spec = {
+        "name": "labels",
         "transform": [{"filter": "datum.named"}],
         "mark": {"type": "text", "align": "left", "dx": 8, "dy": 11, "fontSize": 10.5},
         "encoding": {"text": {"field": "label", "type": "nominal"}},

@@ -77,6 +77,7 @@ def report_page(
         },
         "limit": TRUNCATED,
         "several_runs": len(report.runs) > 1,
+        "several_models": len({e.model for e in report.entries}) > 1,
         "sections": [(name, list(those)) for name, those in groupby(charts, lambda c: c.benchmark)],
         "groups": groups[:MOST_GROUPS],
         "groups_left": max(0, len(groups) - MOST_GROUPS),
@@ -153,7 +154,9 @@ def _samples(entry: Entry, protocols: Iterable[Protocol], viewer: str | None) ->
 
 def _protocol(one: Protocol, benchmarks: Sequence[str]) -> dict[str, Any]:
     """A protocol as its section shows it."""
+    # a run says these of all its benchmarks together
     others = tuple(f"{name}, " for name in benchmarks if name != one.benchmark)
+    elsewhere = [f" on {name}: " for name in benchmarks if name != one.benchmark]
     columns = [c for c in SETTINGS if any(p.get(c) is not None for p in one.pools.values())]
     pools = []
     for name, settings in one.pools.items():
@@ -176,7 +179,8 @@ def _protocol(one: Protocol, benchmarks: Sequence[str]) -> dict[str, Any]:
     return {
         "protocol": one,
         "facts": [(name, value) for name, value in facts if value],
-        "notes": [note for note in one.notes if not note.startswith(others or "\0")],
+        "deviations": [text for text in one.deviations if not any(b in text for b in elsewhere)],
+        "notes": [note for note in one.notes if not note.startswith(others)],
         "columns": [column.replace("_", " ") for column in columns],
         "pools": pools,
     }
@@ -207,7 +211,8 @@ def _stack(one: RunStack) -> dict[str, Any]:
 def _flat(value: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str]]:
     """Every leaf of nested settings with its path; nothing is left out but what is empty."""
     for key, inner in value.items():
-        name = f"{before} {key}".strip().replace("_", " ")
+        again = before.split(" ")[-1] == key  # "model": {"model": …}
+        name = before if again else f"{before} {key}".strip().replace("_", " ")
         if isinstance(inner, Mapping):
             yield from _flat(inner, name)
         elif inner not in (None, [], ""):

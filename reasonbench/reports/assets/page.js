@@ -217,7 +217,9 @@ const reasonbench = (() => {
     }
     const narrow = width < 480 ? { legend: { columns: 2, labelLimit: Math.max(60, width / 2 - 50) } } : {};
     const config = merged(spec.config ?? {}, narrow);
-    return { ...spec, config, padding: 4, width: "container", autosize: { type: "fit-x", contains: "padding" } };
+    // names of points are in their tips too: on a narrow page they would lie over one another
+    const layer = width < 480 ? spec.layer?.filter((one) => one.name !== "labels") : spec.layer;
+    return { ...spec, ...(layer ? { layer } : {}), config, padding: 4, width: "container", autosize: { type: "fit-x", contains: "padding" } };
   }
   /* The title as text of the page, which wraps, in place of one in the picture, which does not. */
   function titled(figure, plot, spec) {
