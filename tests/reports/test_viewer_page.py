@@ -193,6 +193,10 @@ def test_a_search_is_a_tree(view: Open) -> None:
     assert opened.texts("#tree [id='node-0.0'] a.tag") == ["sample 0: ✓ right"]
     press(opened, "text=Close all")
     assert opened.texts("#tree .node") == opened.texts("#node-root")
+    press(opened, "text=Open all")
+    assert len(opened.texts("#tree .node")) == 5
+    press(opened, "text=Only what leads to solutions")
+    assert len(opened.texts("#tree .node.leads")) == 4
     assert opened.clean()
 
 

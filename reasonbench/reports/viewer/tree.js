@@ -3,7 +3,7 @@
 viewer.tree = (() => {
   const { h, said, whole, digits, bar, address } = viewer;
   const OPEN = 120; // nodes that are open at first
-  const MOST = 3000; // that "open all" makes
+  const MOST = 2000; // that are opened at once
 
   const ROLL_OUT = -2;
   const name = (path) => path.join(".");
@@ -76,25 +76,28 @@ viewer.tree = (() => {
     return made;
   }
 
+  /* Make what is in an open box; returns what is new. */
   function fill(made) {
-    if (!made.open || made.childNodes.length > 1) return;
-    made.append(...made.node.below.map((one) => chain(one, made.ways)));
+    if (!made.open || made.childNodes.length > 1) return [];
+    const lists = made.node.below.map((one) => chain(one, made.ways));
+    made.append(...lists);
+    return lists;
   }
   function open(made) {
     made.open = true;
-    fill(made);
+    return fill(made);
   }
 
-  /* Open from the top while there is room. */
+  /* Open from the top while there is room for so many nodes. */
   function openSome(box, most, only = () => true) {
     let room = most;
-    let waiting = [...box.querySelectorAll("details.branches")];
-    while (waiting.length && room > 0) {
-      const made = waiting.shift();
+    const waiting = new Set(box.querySelectorAll("details.branches"));
+    for (const made of waiting) { // what is added while going through it is gone through too
+      if (room <= 0) return;
       if (!only(made.node)) continue;
-      open(made);
+      const lists = open(made);
       room -= made.node.below.length;
-      waiting.push(...[...made.children].slice(1).flatMap((inside) => [...inside.querySelectorAll("details.branches")]));
+      for (const list of lists) for (const inside of list.querySelectorAll("details.branches")) waiting.add(inside);
     }
   }
 
@@ -127,7 +130,7 @@ viewer.tree = (() => {
     const box = h("section", { class: "search", id: "tree" }, h("h2", {}, "Search"),
       h("p", { class: "note" }, `${unit.head.search.state}. ${whole(tree.found.size)} nodes, ${whole(dropped)} dropped. `,
         "Numbers: the score of the path up to a step; of tree search, visits × mean value."),
-      h("p", { class: "buttons" }, button("Open all", () => openSome(forest, MOST)), button("Close all", close),
+      h("p", { class: "buttons" }, button(tree.found.size > MOST ? `Open ${whole(MOST)} steps` : "Open all", () => openSome(forest, MOST)), button("Close all", close),
         button("Only what leads to solutions", () => { close(); openSome(forest, MOST, (node) => node.leads); })),
       forest);
     openSome(forest, OPEN);
