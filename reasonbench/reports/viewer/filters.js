@@ -76,7 +76,7 @@ viewer.problems = (() => {
   /* What results.json says of the strategies that draw from a source. */
   function factsOf(source, most) {
     const rows = sources.rowsOf(source).filter((row) => !state.benchmark || row.benchmark === state.benchmark);
-    const where = state.other ? `${sources.full(source)} — ` : "";
+    const where = state.other && sources.whose(source) ? `${sources.whose(source)}: ` : "";
     const line = (row) => {
       const [low, high] = row.interval;
       return h("li", {}, h("span", { class: "soft" }, where), h("b", {}, row.strategy), ` ${row.metric} `, h("b", {}, `${percent(row.accuracy)} %`),

@@ -26,6 +26,10 @@ viewer.sources = (() => {
   const full = (source, benchmark = null) =>
     (runs.length > 1 ? `${runs[source.run].name}: ` : "") + label(source, benchmark);
 
+  /* What tells it from another choice beside the strategy's name. */
+  const whose = (source) => [runs.length > 1 ? runs[source.run].name : null, versionsOf(source).length > 1 ? weights(source) : null]
+    .filter(Boolean).join(", ");
+
   /* Of a run what most strategies draw from, by its latest weights. */
   function first(run) {
     return sources.filter((source) => source.run === run)
@@ -54,5 +58,5 @@ viewer.sources = (() => {
   const rowsOf = (source) => runs[source.run].rows.filter((row) =>
     (source.strategies[row.benchmark] ?? []).includes(row.strategy) && row.weight_version === source.version);
 
-  return { versionsOf, weights, label, full, first, other, options, rowsOf };
+  return { versionsOf, weights, label, full, whose, first, other, options, rowsOf };
 })();
