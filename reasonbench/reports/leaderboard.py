@@ -147,7 +147,8 @@ def _read_run(
         read.protocols += protocols(name, plan)
         policy = ModelInfo(**json.loads(store.meta(MODEL) or "null") or NO_MODEL)
         judging = judged_by(store, plan.get("reward"), policy)
-        version = store.last_evaluation().weight_version
+        # the table's, which may lag behind the store's where a run was killed
+        version = rows[0].get("weight_version", 0) if rows else 0
         for benchmark in plan["benchmarks"]:
             here = {e.strategy: e for e in found if e.benchmark == benchmark}
             tokens = {strategy: e.tokens_mean or 0.0 for strategy, e in here.items()}

@@ -48,7 +48,11 @@ def last_step(rows: Sequence[Row]) -> int | None:
 
 
 def entries(run: str, model: Mapping[str, Any], rows: Sequence[Row], complete: bool) -> list[Entry]:
-    """The headline rows, numbered within the run; neither ranked nor looked at for languages."""
+    """The headline rows, numbered within the run; neither ranked nor looked at for languages.
+
+    A strategy that was asked for in two spellings has one entry.
+    """
+    headline = {(r["benchmark"], strategy_label(r)): r for r in rows if is_headline(r)}
     return [
         Entry(
             id=f"{run}/{number}",
@@ -91,7 +95,7 @@ def entries(run: str, model: Mapping[str, Any], rows: Sequence[Row], complete: b
             dollars=row.get("dollars"),
             complete=complete,
         )
-        for number, row in enumerate(filter(is_headline, rows))
+        for number, row in enumerate(headline.values())
     ]
 
 

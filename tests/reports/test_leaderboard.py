@@ -337,3 +337,10 @@ def test_scores_of_nobody_give_no_accuracy(tmp_path: Path) -> None:
     assert any("no accuracy" in note for note in report.notes)
     (calibration,) = report.calibrations
     assert (calibration.bins, calibration.auc, calibration.unscored) == ((), None, 16)
+
+
+def test_a_strategy_in_two_spellings_is_one_entry(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", ITEMS, ["cot@4", "cot@04", "maj@4"])
+    report = read_report([tmp_path / "run"])
+    assert len({e.id for e in report.entries}) == len(report.entries)
+    assert [e.strategy for e in report.entries] == ["maj@4", "cot@4"]
