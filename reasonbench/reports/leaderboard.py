@@ -276,6 +276,7 @@ def _doubts(e: Entry) -> Iterator[str]:
             f"{high:.1%}, whatever they are."
         )
     if e.dropped:
-        yield f"{e.dropped} problems without a graded result are left out."
+        problems = "problem" if e.dropped == 1 else "problems"
+        yield f"{e.dropped} {problems} without a graded result left out."
     if e.accuracy is None:
         yield "no accuracy: nothing is graded, or nothing has a score to choose by."

@@ -159,7 +159,7 @@ def test_problems_without_a_result_of_everybody_are_left_out_of_ranks(tmp_path: 
     (ranking,) = report.rankings
     assert ranking.problems == 11
     assert "Compared on 11 of 12 problems" in ranking.note
-    assert any("1 problems without a graded result are left out" in note for note in report.notes)
+    assert any("1 problem without a graded result left out" in note for note in report.notes)
     assert any("are ungraded; the accuracy is between" in note for note in report.notes)
 
 
