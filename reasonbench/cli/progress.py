@@ -6,63 +6,35 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from types import TracebackType
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from reasonbench.cli.live_bar import LiveBar
 from reasonbench.types import Completion, Problem, Verdict
 
-EVERY = 10.0
-"""Seconds between plain lines."""
 
-
-class EvalProgress:
+class EvalProgress(LiveBar):
     """Counts completions, tokens and accuracy so far (generate.Observer)."""
 
     def __init__(self, console: Console, generating: asyncio.Event, *, quiet: bool) -> None:
         """`generating` is set while completions come in."""
-        self.generating = generating
-        self.quiet = quiet
-        self.live = console.is_terminal and not quiet
-        self.total = self.before = self.done = self.tokens = 0
-        self.right: dict[tuple[str, str], int] = defaultdict(int)
-        self.graded: dict[tuple[str, str], int] = defaultdict(int)
-        self.bar: TaskID | None = None
-        self.started = self.said = self.drawn = 0.0
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=28),
+        super().__init__(
+            console,
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),
             TextColumn("{task.fields[accuracy]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not self.live,
+            quiet=quiet,
+            width=28,
         )
-
-    def __enter__(self) -> EvalProgress:
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.progress.stop()
+        self.generating = generating
+        self.total = self.before = self.done = self.tokens = 0
+        self.right: dict[tuple[str, str], int] = defaultdict(int)
+        self.graded: dict[tuple[str, str], int] = defaultdict(int)
+        self.started = 0.0
 
     def starting(self, model: str) -> None:
         self.generating.clear()
@@ -72,10 +44,10 @@ class EvalProgress:
     def begin(self, total: int, done: int) -> None:
         self.total, self.before, self.done = total, done, done
         self.generating.set()
-        self.started = self.said = time.monotonic()
-        self.bar = self.progress.add_task(
-            "sampling", total=total, completed=done, speed="", accuracy=""
-        )
+        self.started = time.monotonic()
+        self.wait()
+        self.bar = None  # the one of another model is over
+        self.show("sampling", done, total, speed="", accuracy="")
         if done and not self.quiet:
             self.progress.console.print(
                 f"resuming: {done:,} of {total:,} completions are stored", style="dim"
@@ -89,21 +61,18 @@ class EvalProgress:
         if verdict.verdict != "ungraded":
             self.graded[name] += 1
             self.right[name] += verdict.verdict == "correct"
-        now = time.monotonic()
-        if self.live and (now - self.drawn > 0.2 or self.done == self.total):
-            self.drawn = now
-            assert self.bar is not None
-            self.progress.update(
-                self.bar, completed=self.done, speed=self.speed(now), accuracy=self.accuracy()
-            )
-        elif not self.live and not self.quiet and now - self.said > EVERY:
-            self.said = now
-            each = (now - self.started) / (self.done - self.before)
-            click.echo(
-                f"{self.done:,}/{self.total:,} completions, {self.speed(now)}, "
-                f"{self.accuracy()}, about {each * (self.total - self.done):.0f} s left",
-                err=True,
-            )
+        if not self.is_time(last=self.live and self.done == self.total):
+            return
+        speed, accuracy = self.speed(time.monotonic()), self.accuracy()
+        if self.live:
+            self.show("sampling", self.done, self.total, speed=speed, accuracy=accuracy)
+            return
+        each = (time.monotonic() - self.started) / (self.done - self.before)
+        click.echo(
+            f"{self.done:,}/{self.total:,} completions, {speed}, {accuracy}, "
+            f"about {each * (self.total - self.done):.0f} s left",
+            err=True,
+        )
 
     def spare(self, count: int) -> None:
         self.total -= count
