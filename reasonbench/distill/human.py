@@ -167,7 +167,7 @@ class _Importer:
                         counts[f"refused: {judged.reason}"] += 1
                     else:
                         counts["added"] += 1
-                        file.write(line(self._maker(judged.draft)))
+                        file.write(line(_uncounted(self._maker(judged.draft))))
             rows = counts["unchanged"] + counts["edited"] + counts["added"]
             if not rows:
                 raise UsageError("nothing is left: every row was dropped or refused.")
@@ -239,14 +239,19 @@ def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in source.items() if key not in graded}
 
 
+def _uncounted(row: Row) -> dict[str, Any]:
+    """The row without the tokens of what the teacher wrote."""
+    source = {key: value for key, value in row["source"].items() if key != "tokens"}
+    return {**row, "source": source}
+
+
 def _with_response(row: Row, draft: Draft) -> dict[str, Any]:
-    """The row with another response in the form that it had."""
+    """The row with another response in the form that it had; its tokens are not counted."""
     source = {
         **draft.source,
         "verdict": draft.verdict,
         "layer": draft.layer,
         "answer": draft.answer,
-        "tokens": draft.tokens,
     }
     if "messages" in row:
         last = {**row["messages"][-1], "content": draft.response}

@@ -93,9 +93,10 @@ def take(mixes: Sequence[Mix], distilled: int, seed: int) -> tuple[Taken, ...]:
 
 
 def rows_of(taken: Taken) -> Iterator[dict[str, Any]]:
-    """The chosen rows with where they came from, and an id where they have none.
+    """The chosen rows with where they came from, and an id that no other row has.
 
-    A `source` that a row has already (many data sets name one) stands inside as `own`.
+    A `source` that a row has already (many data sets name one) stands inside as `own`, an id of its
+    own as `id`.
     """
     chosen = iter(taken.chosen)
     wanted = next(chosen, None)
@@ -105,8 +106,9 @@ def rows_of(taken: Taken) -> Iterator[dict[str, Any]]:
         if number == wanted:
             name = taken.mix.path.name
             own = {"own": row["source"]} if "source" in row else {}
+            own |= {"id": row["id"]} if "id" in row else {}
             source = {"kind": "mix", "file": name, **own}
-            yield {"id": f"mix/{name}/{number}", **row, "source": source}
+            yield {**row, "id": f"mix/{name}/{number}", "source": source}
             wanted = next(chosen, None)
 
 

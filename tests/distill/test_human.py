@@ -70,6 +70,7 @@ def test_an_edit_is_graded_again(out: Path, tmp_path: Path) -> None:
     assert responses(found)[0] == "One and one make \\boxed{2}"
     assert found[0]["source"]["edited"] is True
     assert found[0]["source"]["answer"] == "2"
+    assert "tokens" not in found[0]["source"]  # what the teacher wrote is not there any more
     (refused,) = rows(out / "edited.rejects.jsonl")
     assert (refused["reason"], refused["source"]["answer"]) == ("incorrect", "5")
     assert (out / "data.jsonl").read_bytes() == before
@@ -86,6 +87,7 @@ def test_a_mended_reject_becomes_a_row(out: Path, tmp_path: Path) -> None:
     added = rows(out / "edited.jsonl")[-1]
     assert added["messages"][-1]["content"] == "It is \\boxed{2}"
     assert added["messages"][0]["content"].startswith("What is 1 + 1?")
+    assert "tokens" not in added["source"]
 
 
 def test_rows_that_the_sheet_does_not_name_stay_unless_told(out: Path, tmp_path: Path) -> None:

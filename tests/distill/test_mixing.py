@@ -33,10 +33,12 @@ def test_a_small_file_is_taken_once_and_whole(tmp_path: Path) -> None:
     assert [row["n"] for row in rows_of(taken)] == [0, 1, 2, 3, 4]
 
 
-def test_a_row_keeps_its_own_id_and_gets_one_where_it_has_none(tmp_path: Path) -> None:
+def test_a_row_gets_an_id_that_no_other_has_and_keeps_its_own_beside_it(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "g.jsonl", [GENERAL, {**GENERAL, "id": "mine"}])
     (taken,) = take((Mix(path, 0.5),), 2, seed=0)
-    assert [row["id"] for row in rows_of(taken)] == ["mix/g.jsonl/0", "mine"]
+    found = list(rows_of(taken))
+    assert [row["id"] for row in found] == ["mix/g.jsonl/0", "mix/g.jsonl/1"]
+    assert [row["source"].get("id") for row in found] == [None, "mine"]
 
 
 @pytest.mark.parametrize("own", ["openhermes", {"kind": "sampled", "run": "run"}])
