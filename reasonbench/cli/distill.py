@@ -35,6 +35,7 @@ def _teacher_options(command: Callable[..., int]) -> Callable[..., int]:
     params: list[click.Parameter] = [known[name] for name in TEACHER]
     own: list[click.Parameter] = getattr(command, "__click_params__", [])
     # click lists decorated options last to first
+    # click keeps them on the function until it makes a command of it
     command.__click_params__ = [*own, *reversed(params)]  # type: ignore[attr-defined]
     return command
 

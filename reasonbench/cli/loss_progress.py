@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from types import TracebackType
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from reasonbench.cli.live_bar import LiveBar
+from reasonbench.cli.train_progress import evaluated
 
 if TYPE_CHECKING:
+    from reasonbench.in_loop import EvalPoint
+    from reasonbench.trainers.reward_labels import LabelRow
     from reasonbench.trainers.sft import LogRow
 
-EVERY = 10.0
-"""Seconds between plain lines."""
 
-
-class LossProgress:
-    """Share done, loss, rate, tokens/s and time left.
+class LossProgress(LiveBar):
+    """Share done, loss, rate, tokens/s and time left; before it, labels that are made.
 
     Args:
         console: of standard error.
@@ -33,48 +27,43 @@ class LossProgress:
     """
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        self._quiet, self._live = quiet, console.is_terminal and not quiet
-        self._said = -EVERY
-        self._bar: TaskID | None = None
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+        super().__init__(
+            console,
             TaskProgressColumn(),
             TextColumn("{task.fields[row]}"),
             TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not self._live,
+            quiet=quiet,
         )
-
-    def __enter__(self) -> LossProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def __call__(self, row: LogRow) -> None:
         """Shows a row; plain lines come every few seconds, and one at the end."""
-        if self._live:
-            if self._bar is None:
-                self._bar = self._progress.add_task("training", total=1.0, row="")
-            self._progress.update(self._bar, completed=row.progress, row=describe(row))
-            return
-        now = time.monotonic()
-        if not self._quiet and (now - self._said > EVERY or row.progress >= 1):
-            self._said = now
+        if self.live:
+            self.show("training", row.progress, 1.0, row=describe(row))
+        elif self.is_time(last=row.progress >= 1):
             click.echo(f"{row.progress:6.1%}  {describe(row)}", err=True)
+
+    def evaluated(self, points: Sequence[EvalPoint]) -> None:
+        """Shows evaluations in the loop, a line each."""
+        for line in evaluated(points):
+            self.note(line)
+
+    def labelled(self, row: LabelRow) -> None:
+        """Shows how the making of step labels goes, a line every few seconds."""
+        if self.is_time(last=row.problems >= row.total):
+            self.note(
+                f"labels: {row.problems:,}/{row.total:,} problems, {row.solutions:,} solutions, "
+                f"{row.steps:,} steps, {row.tokens / max(1e-9, row.seconds):,.0f} tokens/s"
+            )
 
 
 def describe(row: LogRow) -> str:
-    """What is shown of a row."""
-    return (
-        f"update {row.step}  loss {row.loss:.4f}  lr {row.lr:.2e}  gradient {row.grad_norm:.2f}  "
-        f"{row.tokens_per_second:,.0f} tokens/s"
-    )
+    """What is shown of a row: with it the metrics of preferences, where it has them."""
+    found = getattr(row, "metrics", {})
+    parts = [f"update {row.step}", f"loss {row.loss:.4f}"]
+    for name in ("reward_accuracy", "accuracy"):
+        if name in found:
+            parts.append(f"accuracy {found[name]:.1%}")
+    if "reward_margin" in found:
+        parts.append(f"margin {found['reward_margin']:+.4f}")
+    parts += [f"lr {row.lr:.2e}", f"gradient {row.grad_norm:.2f}"]
+    return "  ".join([*parts, f"{row.tokens_per_second:,.0f} tokens/s"])

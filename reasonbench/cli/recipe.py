@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reasonbench.cli.eval import how_to_resume, stop_on_interrupt
+from reasonbench.cli.loss_progress import LossProgress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from reasonbench.generate import Observer
     from reasonbench.recipes import Chained, Recipe
     from reasonbench.recipes.record import Record
-    from reasonbench.trainers.group_training import GroupRow
     from reasonbench.trainers.reward_labels import LabelRow
     from reasonbench.trainers.rl_watch import Watcher
     from reasonbench.trainers.sft import LogRow
@@ -83,14 +83,16 @@ def command(
     if again is not None:
         gone = chain.forget(recipe, folder, again)
         click.echo(f"making again: {', '.join(gone)}", err=True)
-    said = terminal(stderr=True, quiet=quiet)
+    shown = _Shown(terminal(stderr=True, quiet=quiet), quiet)
     try:
-        done = chain.run(recipe, folder, _Shown(said, quiet))
+        done = chain.run(recipe, folder, shown)
     except (TrainingDiverged, StaleEngineError, EngineError) as error:
         raise click.ClickException(f"{str(error).rstrip('.')}. {how_to_resume(folder)}") from error
     except KeyboardInterrupt:
         click.echo(f"interrupted. {how_to_resume(folder)}", err=True)
         return 130
+    finally:
+        shown.stop()
     if as_json:
         click.echo(json.dumps(done.results, ensure_ascii=False))
     elif not quiet:
@@ -159,19 +161,13 @@ class _Shown:
     """Says how a chain goes (recipes.Watch)."""
 
     def __init__(self, console: Console, quiet: bool) -> None:
-        from reasonbench.cli.train import _ignore, _label_printer, _printer
-
         self._console, self._quiet = console, quiet
-        self._log: Any = _ignore if quiet else _printer()
-        self._labels: Any = _ignore if quiet else _label_printer()
+        self._losses = LossProgress(console, quiet=quiet)
 
     def begun(self, name: str, what: str, number: int, total: int) -> None:
-        from reasonbench.cli.train import _label_printer
-
         place = f"{number}/{total} " if number else ""
+        self._losses = LossProgress(self._console, quiet=self._quiet)
         self._say(f"── {place}{name}: {what}")
-        if not self._quiet:
-            self._labels = _label_printer()
 
     def kept(self, record: Record) -> None:
         self._say(f"── {record.name}: finished before")
@@ -179,6 +175,7 @@ class _Shown:
     def ended(self, record: Record) -> None:
         from reasonbench.recipes.record import cells
 
+        self.stop()
         figures = ", ".join(f"{name} {value:g}" for name, value in record.figures.items())
         self._say(f"{record.name}: {record.seconds:,.0f} s" + (f"; {figures}" if figures else ""))
         for line in cells(record) if record.rows else ():
@@ -202,11 +199,16 @@ class _Shown:
             _stop_on_interrupt(stop, progress)
             yield progress
 
-    def logged(self, row: LogRow | GroupRow) -> None:
-        self._log(row)
+    def logged(self, row: LogRow) -> None:
+        self._losses.progress.start()
+        self._losses(row)
+
+    def stop(self) -> None:
+        """Takes away a bar that is still there. Safe to call twice."""
+        self._losses.progress.stop()
 
     def labelled(self, row: LabelRow) -> None:
-        self._labels(row)
+        self._losses.labelled(row)
 
     def _say(self, line: str) -> None:
         if not self._quiet:

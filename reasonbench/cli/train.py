@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from reasonbench.cli.train_evaluation import (
+    check_option,
+    evaluation_options,
+    needs_benchmark,
+    take_evaluation,
+)
 from reasonbench.cli.train_grpo import add_commands as add_grpo
 from reasonbench.cli.train_preference import add_commands as add_preference_commands
 from reasonbench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from reasonbench.trainers.reward_labels import LabelRow
-    from reasonbench.trainers.sft import LogRow
 
 
 @click.group()
@@ -29,9 +31,6 @@ def train() -> None:
 command = train
 add_grpo(train)
 add_preference_commands(train)
-
-_LABELS_EVERY = 10.0
-"""Seconds between two lines of labelling."""
 
 
 @train.command()
@@ -49,6 +48,8 @@ _LABELS_EVERY = 10.0
 )
 @click.option("--merge", is_flag=True, help="Add the adapters to the model in the end.")
 @click.option("--save-every", type=int, help="Updates between two checkpoints.")
+@evaluation_options
+@check_option
 @click.option(
     "--log", multiple=True, metavar="NAME",
     help="Also log to tensorboard, wandb or trackio. Repeats."
@@ -70,6 +71,7 @@ def sft(
     settings: tuple[str, ...],
     resume: bool,
     quiet: bool,
+    **evaluation: Any,
 ) -> None:
     """Supervised fine-tuning on answers.
 
@@ -96,8 +98,10 @@ def sft(
         values["checkpoint_every"] = save_every
     if log:
         values["log"] = list(log)
+    take_evaluation(values, evaluation)
     for setting in settings:
         assign(values, setting)
+    needs_benchmark(values)
     config = parse_config(values)
     folder = out or Path("runs") / f"sft-{Path(recipe or model or 'model').stem}"
     main = is_first()
@@ -109,8 +113,10 @@ def sft(
 
     from reasonbench.cli.loss_progress import LossProgress
     from reasonbench.cli.terminal import terminal
+    from reasonbench.engines.base import EngineError
     from reasonbench.trainers.sft import TrainingDiverged
     from reasonbench.trainers.sft import train as run
+    from reasonbench.trainers.verify import StaleEngineError
 
     # its bars for files of a few megabytes would break into the progress lines
     transformers_logging.disable_progress_bar()
@@ -118,10 +124,13 @@ def sft(
     kept = folder / "checkpoint.pt"
     with LossProgress(terminal(stderr=True, quiet=quiet), quiet=quiet) as progress:
         try:
-            run(config, folder, on_log=progress, resume=resume)
+            run(config, folder, on_log=progress, resume=resume, on_eval=progress.evaluated)
         except TrainingDiverged as error:
             left = f" {kept} holds the last checkpoint." if kept.is_file() else ""
             raise click.ClickException(f"{error}: lower the learning rate.{left}") from error
+        except (StaleEngineError, EngineError) as error:
+            left = f" {kept} holds the last checkpoint." if kept.is_file() else ""
+            raise click.ClickException(f"{str(error).rstrip('.')}.{left}") from error
         except KeyboardInterrupt:
             left = "add --resume to the command to go on" if kept.is_file() else "nothing is kept"
             click.echo(f"stopped; {left}.", err=True)
@@ -172,6 +181,7 @@ def _reward_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @train.command()
 @_reward_options
+@check_option
 def prm(**given: Any) -> None:
     """A process reward: a score at the end of every step.
 
@@ -183,6 +193,7 @@ def prm(**given: Any) -> None:
 
 @train.command()
 @_reward_options
+@check_option
 @click.option("--run", "runs", multiple=True, help="A run whose graded samples are learned from.")
 def orm(**given: Any) -> None:
     """An outcome reward: one score for a whole solution.
@@ -206,6 +217,7 @@ def _reward(
     resume: bool,
     quiet: bool,
     runs: tuple[str, ...] = (),
+    **checks: Any,
 ) -> None:
     from reasonbench.trainers.config import load_recipe
 
@@ -217,6 +229,7 @@ def _reward(
         values["runs"] = runs
     if save_every is not None:
         values["checkpoint_every"] = save_every
+    take_evaluation(values, checks)
     for key, value in (("benchmark", benchmark), ("policy", policy)):
         if value is not None:
             table(values, "labels")[key] = value
@@ -227,6 +240,8 @@ def _reward(
 
     from transformers.utils import logging as transformers_logging
 
+    from reasonbench.cli.loss_progress import LossProgress
+    from reasonbench.cli.terminal import terminal
     from reasonbench.trainers import orm as outcome
     from reasonbench.trainers import prm as process
     from reasonbench.trainers.reward_config import parse_reward
@@ -235,20 +250,20 @@ def _reward(
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     quiet = quiet or not is_first()
-    on_log, on_labels = (_ignore, _ignore) if quiet else (_printer(), _label_printer())
-    try:
-        if kind == "prm":
-            config = parse_reward(process.PrmConfig, values)
-            if is_first():
-                _check_folder(folder, resume)
-            found = process.train(config, folder, on_log, on_labels, resume)
-        else:
-            settings_of_outcome = parse_reward(outcome.OrmConfig, values)
-            if is_first():
-                _check_folder(folder, resume)
-            found = outcome.train(settings_of_outcome, folder, on_log, on_labels, resume)
-    except TrainingDiverged as error:
-        raise click.ClickException(str(error)) from error
+    with LossProgress(terminal(stderr=True, quiet=quiet), quiet=quiet) as progress:
+        try:
+            if kind == "prm":
+                config = parse_reward(process.PrmConfig, values)
+                if is_first():
+                    _check_folder(folder, resume)
+                found = process.train(config, folder, progress, progress.labelled, resume)
+            else:
+                chosen = parse_reward(outcome.OrmConfig, values)
+                if is_first():
+                    _check_folder(folder, resume)
+                found = outcome.train(chosen, folder, progress, progress.labelled, resume)
+        except TrainingDiverged as error:
+            raise click.ClickException(str(error)) from error
     if not quiet:
         if "auc" in found:
             click.echo(f"held out: AUC {found['auc']:.3f} over {found['steps']:,.0f} scores")
@@ -312,41 +327,3 @@ def _check_torch() -> None:
         raise UsageError(
             f"training needs {error.name}: install it with `pip install 'reasonbench[train]'`"
         ) from error
-
-
-def _ignore(row: object) -> None:
-    pass
-
-
-def _printer() -> Callable[[LogRow], None]:
-    """A live line in a terminal, a plain line a row elsewhere."""
-    live = sys.stderr.isatty()
-
-    def show(row: LogRow) -> None:
-        line = (
-            f"{row.progress:6.1%}  update {row.step}  loss {row.loss:.4f}  lr {row.lr:.2e}  "
-            f"gradient {row.grad_norm:.2f}  {row.tokens_per_second:,.0f} tokens/s  "
-            f"{row.cpu_minutes:.1f} CPU minutes"
-        )
-        end = row.progress >= 1
-        click.echo(f"\r\x1b[K{line}" if live else line, err=True, nl=not live or end)
-
-    return show
-
-
-def _label_printer() -> Callable[[LabelRow], None]:
-    """A line every few seconds."""
-    shown = -_LABELS_EVERY
-
-    def show(row: LabelRow) -> None:
-        nonlocal shown
-        if row.problems < row.total and row.seconds - shown < _LABELS_EVERY:
-            return
-        shown = row.seconds
-        click.echo(
-            f"labels: {row.problems:,}/{row.total:,} problems, {row.solutions:,} solutions, "
-            f"{row.steps:,} steps, {row.tokens / max(1e-9, row.seconds):,.0f} tokens/s",
-            err=True,
-        )
-
-    return show

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reasonbench.cli.train_evaluation import check_option, evaluation_options, take_evaluation
 from reasonbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,13 +47,8 @@ def add_commands(group: click.Group) -> None:
 )
 @click.option("--steps", type=int, help="Batches of roll-outs.")
 @click.option("--save-every", type=int, help="Steps between two checkpoints.")
-@click.option("--eval-every", type=int, help="Steps between two evaluations.")
-@click.option(
-    "--eval-strategy", "eval_strategies", multiple=True, help="A strategy: cot@8. Repeats."
-)
-@click.option(
-    "--eval-benchmark", "eval_benchmarks", multiple=True, help="A benchmark by name. Repeats."
-)
+@evaluation_options
+@check_option
 @click.option(
     "--log", multiple=True, metavar="NAME",
     help="Also log to tensorboard, wandb or trackio. Repeats."
@@ -120,16 +116,7 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
         values["rules"] = list(given["rules"])
     if given["log"]:
         values["log"] = list(given["log"])
-    chosen = {
-        "every": given["eval_every"],
-        "strategies": list(given["eval_strategies"]) or None,
-        "benchmarks": list(given["eval_benchmarks"]) or None,
-    }
-    if any(value is not None for value in chosen.values()):
-        evaluation = values.get("evaluation") or {}
-        if not isinstance(evaluation, dict):
-            raise UsageError(f"evaluation is {evaluation!r}, not a table: write [evaluation]")
-        values["evaluation"] = evaluation | {k: v for k, v in chosen.items() if v is not None}
+    take_evaluation(values, given)
     for setting in given["settings"]:
         assign(values, setting)
     evaluated = values.get("evaluation")

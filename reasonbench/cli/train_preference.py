@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from reasonbench.cli.train_evaluation import (
+    check_option,
+    evaluation_options,
+    needs_benchmark,
+    take_evaluation,
+)
 from reasonbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from reasonbench.trainers.group_training import GroupRow
     from reasonbench.trainers.preference_config import Method
 
 METHODS: dict[Method, str] = {
@@ -68,7 +72,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         )
     ):  # fmt: skip
         command = option(command)
-    return command
+    return evaluation_options(check_option(command))
 
 
 def _train(
@@ -83,6 +87,7 @@ def _train(
     settings: tuple[str, ...],
     resume: bool,
     quiet: bool,
+    **evaluation: Any,
 ) -> None:
     from reasonbench.cli.train import _check_folder, _check_torch, assign, is_first, table
     from reasonbench.trainers.config import load_recipe
@@ -99,15 +104,21 @@ def _train(
         values["checkpoint_every"] = save_every
     if pairs is not None:
         table(values, "pairs")["kind"] = pairs
+    take_evaluation(values, evaluation)
     for setting in settings:
         assign(values, setting)
+    needs_benchmark(values)
     _check_torch()
 
     from transformers.utils import logging as transformers_logging
 
+    from reasonbench.cli.loss_progress import LossProgress
+    from reasonbench.cli.terminal import terminal
+    from reasonbench.engines.base import EngineError
     from reasonbench.trainers.preference import train
     from reasonbench.trainers.preference_config import parse_preference
     from reasonbench.trainers.sft import TrainingDiverged
+    from reasonbench.trainers.verify import StaleEngineError
 
     # its bars for files of a few megabytes would break into the progress lines
     transformers_logging.disable_progress_bar()
@@ -116,10 +127,11 @@ def _train(
     if is_first():  # the others come to a folder that it has already begun
         _check_folder(folder, resume)
     quiet = quiet or not is_first()
-    try:
-        found = train(config, folder, _ignore if quiet else _printer(), resume)
-    except TrainingDiverged as error:
-        raise click.ClickException(str(error)) from error
+    with LossProgress(terminal(stderr=True, quiet=quiet), quiet=quiet) as progress:
+        try:
+            found = train(config, folder, progress, resume, progress.evaluated)
+        except (TrainingDiverged, StaleEngineError, EngineError) as error:
+            raise click.ClickException(str(error)) from error
     if quiet:
         return
     for when in ("before", "after"):
@@ -129,26 +141,3 @@ def _train(
                 f"accuracy {measured['reward_accuracy']:.1%}"
             )
     click.echo(f"wrote {folder}")
-
-
-def _ignore(row: object) -> None:
-    pass
-
-
-def _printer() -> Callable[[GroupRow], None]:
-    """A live line in a terminal, a plain line a row elsewhere."""
-    live = sys.stderr.isatty()
-
-    def show(row: GroupRow) -> None:
-        found = row.metrics
-        margin = f"margin {found['reward_margin']:+.4f}  " if "reward_margin" in found else ""
-        line = (
-            f"{row.progress:6.1%}  update {row.step}  loss {row.loss:.4f}  "
-            f"accuracy {found['reward_accuracy']:.1%}  {margin}lr {row.lr:.2e}  "
-            f"gradient {row.grad_norm:.2f}  {row.tokens_per_second:,.0f} tokens/s  "
-            f"{row.cpu_minutes:.1f} CPU minutes"
-        )
-        end = row.progress >= 1
-        click.echo(f"\r\x1b[K{line}" if live else line, err=True, nl=not live or end)
-
-    return show

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import MofNCompleteColumn, TextColumn
 
+from reasonbench.cli.live_bar import LiveBar
 from reasonbench.cli.terminal import visible
 
 if TYPE_CHECKING:
     from reasonbench.in_loop import EvalPoint
     from reasonbench.trainers.rl_watch import StepRow
 
-EVERY = 10.0
-"""Seconds between plain lines."""
 
-
-class TrainProgress:
+class TrainProgress(LiveBar):
     """Reward, accuracy, length, tokens/s and time left (trainers.rl_watch.Watcher).
 
     Attributes:
@@ -30,70 +26,43 @@ class TrainProgress:
 
     def __init__(self, console: Console, steps: int, *, quiet: bool) -> None:
         """Args: console: of standard error; steps: of the whole run; quiet: nothing is shown."""
-        self.quiet, self.steps = quiet, steps
-        self.live = console.is_terminal and not quiet
+        columns = MofNCompleteColumn(), TextColumn("{task.fields[row]}")
+        super().__init__(console, *columns, quiet=quiet)
+        self.steps = steps
         self.started = False
-        self.said = -EVERY
-        self.bar: TaskID | None = None
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[row]}"),
-            console=console,
-            transient=True,
-            disable=not self.live,
-        )
-
-    def __enter__(self) -> TrainProgress:
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.progress.stop()
 
     def starting(self, model: str) -> None:
-        self._say(f"starting the engine for {visible(model)} …")
+        self.note(f"starting the engine for {visible(model)} …")
 
     def noticed(self, sentence: str) -> None:
-        self._say(f"note: {visible(sentence)}")
+        self.note(f"note: {visible(sentence)}")
 
     def stepped(self, row: StepRow) -> None:
         self.started = True
-        line = describe(row)
-        now = time.monotonic()
         if self.live:
-            if self.bar is None:
-                self.bar = self.progress.add_task("training", total=row.steps, row="")
-            self.progress.update(self.bar, completed=row.step, row=line)
-        elif not self.quiet and (now - self.said > EVERY or row.step == row.steps):
-            self.said = now
-            click.echo(f"step {row.step}/{row.steps}  {line}", err=True)
+            self.show("training", row.step, row.steps, row=describe(row))
+        elif self.is_time(last=row.step == row.steps):
+            click.echo(f"step {row.step}/{row.steps}  {describe(row)}", err=True)
 
     def evaluated(self, points: Sequence[EvalPoint]) -> None:
-        from reasonbench.in_loop import is_comparable
-
         self.started = True
-        for point in points:
-            low, high = (100 * bound for bound in point.interval)
-            self._say(
-                f"step {point.step}: {visible(point.benchmark)} {visible(point.strategy)} "
-                f"{100 * point.accuracy:.1f} % [{low:.1f}, {high:.1f}], "
-                f"{point.length:.0f} tokens"
-                + (f", {100 * point.ungraded:.1f} % ungraded" if point.ungraded else "")
-                + ("" if is_comparable(point) else ": too many to be compared")
-            )
+        for line in evaluated(points):
+            self.note(line)
 
-    def _say(self, line: str) -> None:
-        if self.live:
-            self.progress.console.print(line, style="dim", soft_wrap=True)
-        elif not self.quiet:
-            click.echo(line, err=True)
+
+def evaluated(points: Sequence[EvalPoint]) -> Iterator[str]:
+    """Evaluations in the loop, a line each."""
+    from reasonbench.in_loop import is_comparable
+
+    for point in points:
+        low, high = (100 * bound for bound in point.interval)
+        yield (
+            f"step {point.step}: {visible(point.benchmark)} {visible(point.strategy)} "
+            f"{100 * point.accuracy:.1f} % [{low:.1f}, {high:.1f}], "
+            f"{point.length:.0f} tokens"
+            + (f", {100 * point.ungraded:.1f} % ungraded" if point.ungraded else "")
+            + ("" if is_comparable(point) else ": too many to be compared")
+        )
 
 
 def describe(row: StepRow) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -60,6 +61,9 @@ class LiveWeights:
                 self._gate.refusing = refusing
                 raise EngineError(f"no weights to load: {error}.") from error
             except (Dead, EngineDeadError):
+                raise
+            except asyncio.CancelledError:
+                self._gate.held = False  # as below: refused, and not waiting for ever
                 raise
             except Exception as error:
                 self._gate.held = False  # requests are refused, asleep or not

@@ -35,6 +35,7 @@ def load(model: nn.Module, model_config: Any, tensors: Iterable[tuple[str, Tenso
     """Load tensors by their names in a checkpoint; see `load_files`."""
     names = {name for name, _ in model.named_parameters()}
     initialize_layerwise_reload(model)
+    # nn.Module's attributes are tensors or modules to a type checker
     loaded = model.load_weights(tensors)  # type: ignore[operator]
     finalize_layerwise_reload(model, model_config)
     pack_tied(model)

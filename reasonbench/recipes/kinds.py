@@ -14,7 +14,7 @@ from reasonbench.recipes import measured
 
 if TYPE_CHECKING:
     from reasonbench.generate import Observer
-    from reasonbench.trainers.group_training import GroupRow
+    from reasonbench.trainers.group_log import GroupRow
     from reasonbench.trainers.reward_labels import LabelRow
     from reasonbench.trainers.rl_watch import Watcher
     from reasonbench.trainers.sft import LogRow

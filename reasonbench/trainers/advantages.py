@@ -44,24 +44,6 @@ def group_advantages(
     return torch.where(count > 1, centred, 0.0).to(rewards.dtype)
 
 
-def flat_groups(rewards: Tensor, tolerance: float = 1e-8) -> Tensor:
-    """Which groups teach nothing: all scored rewards equal, or fewer than two scored.
-
-    These are what dynamic sampling drops and refills (DAPO, arXiv 2503.14476, section 3.2).
-
-    Args:
-        rewards: [groups, G], NaN where ungraded.
-        tolerance: largest difference that counts as equal.
-
-    Returns:
-        [groups], bool.
-    """
-    scored = ~rewards.isnan()
-    top = torch.where(scored, rewards, -torch.inf).amax(-1)
-    bottom = torch.where(scored, rewards, torch.inf).amin(-1)
-    return (scored.sum(-1) < 2) | (top - bottom <= tolerance)
-
-
 def gae(
     rewards: Tensor, values: Tensor, mask: Tensor, gamma: float = 1.0, lam: float = 1.0
 ) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,12 +13,16 @@ import torch
 from pydantic import BaseModel
 
 from reasonbench.errors import UsageError
+from reasonbench.runs.files import replacing
 from reasonbench.trainers.batching import Position
 from reasonbench.trainers.masters import MasterOptimizer
 from reasonbench.trainers.parallel import everywhere, is_main, rank
 
 FILE = "checkpoint.pt"
-RESUMABLE = ("log_every", "checkpoint_every", "threads", "device", "log", "recompute")
+RESUMABLE = (
+    "log_every", "checkpoint_every", "threads", "device", "log", "recompute", "engine_args",
+    "check_benchmarks",
+)  # fmt: skip
 """Settings that may differ on resuming: they change what is learned by rounding at most."""
 
 
@@ -39,8 +43,27 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)
 
 
-def _fixed(config: BaseModel) -> dict[str, Any]:
-    return config.model_dump(exclude=set(RESUMABLE))
+def fixed(config: BaseModel, volatile: Collection[str] = RESUMABLE) -> dict[str, Any]:
+    """The settings that a resumption must share, as plain values.
+
+    Args:
+        config: of the run.
+        volatile: those that it need not share.
+    """
+    return config.model_dump(mode="json", exclude=set(volatile))
+
+
+def refuse_others(path: Path, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Compares settings with those of a checkpoint, both as `fixed` gives them.
+
+    Raises:
+        UsageError: they differ.
+    """
+    if changed := sorted(k for k in mine if mine[k] != theirs.get(k)):
+        raise UsageError(
+            f"{path} is of a run with another {', '.join(changed)}: "
+            "resume with the same settings, or choose another folder"
+        )
 
 
 def save(folder: Path, config: BaseModel, optimizer: MasterOptimizer, progress: Progress) -> None:
@@ -50,7 +73,7 @@ def save(folder: Path, config: BaseModel, optimizer: MasterOptimizer, progress: 
     processes there were, so that any number of them can resume.
     """
     state = {
-        "config": _fixed(config),
+        "config": fixed(config),
         "optimizer": optimizer.state(),
         "progress": (progress.step, progress.examples, *progress.position),
         "sums": dict(progress.sums),
@@ -58,12 +81,15 @@ def save(folder: Path, config: BaseModel, optimizer: MasterOptimizer, progress: 
     }
     if not is_main():
         return
-    draft = folder / f"{FILE}.part"
-    with draft.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(folder / FILE)
+    write(folder, state)
+
+
+def write(folder: Path, state: Mapping[str, Any]) -> None:
+    """Writes a checkpoint, whole or not at all; what a kill left half written is removed."""
+    for left in folder.glob(f".{FILE}.*.tmp"):
+        left.unlink()
+    with replacing(folder / FILE) as draft, draft.open("wb") as file:
+        torch.save(dict(state), file)
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -91,12 +117,7 @@ def load(folder: Path, config: BaseModel, optimizer: MasterOptimizer) -> Progres
         UsageError: there is none, it is damaged, or it is of a run with other settings.
     """
     path, state = folder / FILE, read(folder)
-    mine, theirs = _fixed(config), state["config"]
-    if changed := sorted(k for k in mine if mine[k] != theirs.get(k)):
-        raise UsageError(
-            f"{path} is of a run with another {', '.join(changed)}: "
-            "resume with the same settings, or choose another folder"
-        )
+    refuse_others(path, fixed(config), state["config"])
     optimizer.load(state["optimizer"])
     states = state["rng"]
     # the states of a run of other size say nothing about this process

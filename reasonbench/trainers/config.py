@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reasonbench.errors import UsageError, unknown
+from reasonbench.in_loop import LoopEval
 from reasonbench.trainers.schedule import Decay
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
@@ -133,6 +134,15 @@ class SftConfig(_Strict):
     """Updates between two checkpoints; 0 writes none."""
     log: list[str] = Field(default_factory=list)
     """Also log to `tensorboard`, `wandb` or `trackio`."""
+    check_benchmarks: tuple[str, ...] = ()
+    """Benchmarks whose problems are looked for in the data, beside those that are evaluated:
+    a warning says what was found, `contamination.json` all of it."""
+    evaluation: LoopEval | None = None
+    """Evaluation in the loop, by a live engine beside the trainer; the folder is a run's then."""
+    engine: str = "auto"
+    """What writes in evaluations: vllm, transformers, or auto: vLLM where it is installed."""
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+    """Options of its backend."""
 
 
 def load_recipe(name: str) -> dict[str, Any]:

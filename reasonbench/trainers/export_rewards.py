@@ -28,7 +28,14 @@ from typing import Any, TypeVar
 from reasonbench.errors import UsageError
 from reasonbench.grading.graders import Graders
 from reasonbench.trainers.problem_json import read_problem
-from reasonbench.trainers.rules import Judged, Weighted, judge_fully, make_rules, parse_rule
+from reasonbench.trainers.rules import (
+    Judged,
+    Weighted,
+    is_ungraded,
+    judge_fully,
+    make_rules,
+    parse_rule,
+)
 from reasonbench.types import Completion, Finish, Problem, Prompt, Question
 
 _T = TypeVar("_T")
@@ -126,6 +133,7 @@ def compute_score(
     *,
     rules: Sequence[str] | str = ("accuracy:1",),
     thinking_open: bool = False,
+    ungraded: float = math.nan,
     **_: Any,
 ) -> dict[str, float]:
     """The reward of one response, as verl asks for it.
@@ -137,11 +145,13 @@ def compute_score(
         extra_info: of the row; `problem` as `reasonbench export --format verl` writes it.
         rules: their spellings; several in one string are separated by ";".
         thinking_open: the chat template ends the prompt inside `<think>`.
+        ungraded: the score where the grader failed and a rule that counts needs it: no number, so
+            that it is not taken for a wrong answer. Give one to train on such responses.
 
     Returns:
-        "score", the weighted sum; "acc", 1, 0, or NaN where nothing was graded; and each rule's
-        own value by its name, NaN where it does not apply. Rules of length do not: verl gives no
-        tokens (it has its own overlong penalty).
+        "score", the weighted sum, or `ungraded`; "acc", 1, 0, or NaN where nothing was graded; and
+        each rule's own value by its name, NaN where it does not apply. Rules of length do not: verl
+        gives no tokens (it has its own overlong penalty).
     """
     spec = tuple(rules.split(";")) if isinstance(rules, str) else tuple(rules)
     given = (extra_info or {}).get("problem")
@@ -157,7 +167,8 @@ def compute_score(
     (judged,) = judging.all(weighted, [(problem, prompt, completion)])
     components = {one.rule.name: judged.components.get(one.rule.name, math.nan) for one in weighted}
     correct = math.nan if judged.correct is None else float(judged.correct)
-    return {"score": judged.reward, "acc": correct, **components}
+    score = ungraded if is_ungraded(weighted, problem, judged) else judged.reward
+    return {"score": score, "acc": correct, **components}
 
 
 _Case = tuple[Problem, Prompt, Completion]

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -25,15 +22,15 @@ from reasonbench.trainers import checkpoint, parallel, ranks, run_record
 from reasonbench.trainers.batching import Position
 from reasonbench.trainers.checkpoint import Progress
 from reasonbench.trainers.config import OptimizerConfig, ScheduleConfig, _Strict
+from reasonbench.trainers.evaluated import Checks, shortest
+from reasonbench.trainers.group_log import GroupRow, Metrics, Sums, Window, told
 from reasonbench.trainers.masters import MasterOptimizer
 from reasonbench.trainers.preference_rows import Group, Text
 from reasonbench.trainers.schedule import rate
-from reasonbench.trainers.sft import LogRow, TrainingDiverged
+from reasonbench.trainers.sft import TrainingDiverged
 
 Forward = Callable[[Sequence[Text]], Tensor]
 """[texts], with gradient: the summed log-probability of each response, or its score."""
-Metrics = Mapping[str, tuple[float, float]]
-"""By name: a sum, and over how many."""
 
 
 class GroupConfig(_Strict):
@@ -94,13 +91,6 @@ class Objective(Protocol):
         """The text whose tokens `Totals.targets` counts."""
 
 
-@dataclass(frozen=True)
-class GroupRow(LogRow):
-    """A log row with the metrics of its updates, each a mean."""
-
-    metrics: dict[str, float] = field(default_factory=dict)
-
-
 class GroupLoop:
     """One run.
 
@@ -130,22 +120,27 @@ class GroupLoop:
         self._forward, self._objective = forward, objective
         self._optimizer, self._multiple, self._on_log = optimizer, multiple, on_log
 
-    def train(self, groups: Sequence[Group], resume: bool) -> list[GroupRow]:
-        """Trains to the end of the data; returns the whole log.
+    def train(
+        self, groups: Sequence[Group], progress: Progress, checks: Checks | None = None
+    ) -> list[GroupRow]:
+        """Trains to the end of the data, or until no evaluation is better; returns the whole log.
+
+        Args:
+            groups: all that is learned from.
+            progress: where to begin.
+            checks: evaluates the weights in between; nothing by default.
 
         Raises:
             TrainingDiverged: the loss or the gradient is no number; the folder keeps the last
                 checkpoint.
         """
-        config = self._config
+        config, checks = self._config, checks or Checks()
         total = max(1, round(config.epochs * len(groups)))
-        progress = Progress()
-        if resume:
-            progress = checkpoint.load(self._out, self._settings, self._optimizer)
         rows = list[GroupRow]()
         if parallel.is_main():
             rows = run_record.log_until(self._out, progress.step, GroupRow)
-        window = _Window(progress.sums)
+        window = Window(progress.sums)
+        self._evaluate(checks, progress.step, [], window)
         for update in updates(groups, config.batch, total, config.seed, progress.examples):
             scale = self._rate(progress.examples / total)
             window.add(*self._update(update, scale, progress.step + 1), update)
@@ -153,23 +148,44 @@ class GroupLoop:
             progress.examples += len(update)
             progress.position = Position(0, progress.step)
             last = progress.examples >= total
-            if progress.step % config.log_every == 0 or last:
+            due = checks.due(progress.step, last)
+            better = self._evaluate(checks, progress.step, update, window, last)
+            if due or progress.step % config.log_every == 0 or last:
                 o = config.optimizer
                 lr = (o.lr if o.name == "muon" else o.adamw_lr) * scale
                 rows.append(window.row(progress.step, progress.examples / total, lr))
-                window = _Window({})
+                window = Window({})
                 if parallel.is_main():
                     run_record.append(self._out, rows[-1])
+                    checks.log(progress.step, told(rows[-1]))
                     self._on_log(rows[-1])
-            if config.checkpoint_every and progress.step % config.checkpoint_every == 0:
+            every = config.checkpoint_every
+            # with a new best, so that a kill takes back no evaluation whose model is kept
+            if every and (better or progress.step % every == 0):
                 progress.sums = window.state()
                 checkpoint.save(self._out, self._settings, self._optimizer, progress)
+            if checks.should_stop:
+                break
         return rows
+
+    def _evaluate(
+        self, checks: Checks, step: int, update: Sequence[Group], window: Window, last: bool = False
+    ) -> bool:
+        """Evaluates the weights of now where it is due; whether they are the best."""
+        if not checks.due(step, last):
+            return False
+        before = checks.seconds
+        texts = [text for group in update for text in self._objective.texts(group)]
+        better = checks.evaluate(
+            step, shortest([(t.ids[: t.start].tolist(), t.ids[t.start :].tolist()) for t in texts])
+        )
+        window.skip(checks.seconds - before)
+        return better
 
     @torch.no_grad()
     def measure(self, groups: Sequence[Group]) -> dict[str, float]:
         """The mean loss and metrics over groups, with the weights as they are."""
-        sums = _Sums()
+        sums = Sums()
         for update in updates(groups, max(256, self._config.batch), len(groups), None, 0):
             self._objective.prepare(update, self._batched)
             totals = self._totals(update)
@@ -180,12 +196,12 @@ class GroupLoop:
 
     def _update(
         self, groups: Sequence[Group], scale: float, step: int
-    ) -> tuple[float, float, _Sums]:
+    ) -> tuple[float, float, Sums]:
         """One update: its loss, the gradient's norm, its metrics."""
         with torch.no_grad():
             self._objective.prepare(groups, self._batched)
         totals = self._totals(groups)
-        mine, sums = 0.0, _Sums()
+        mine, sums = 0.0, Sums()
         for micro in self._cut(groups):
             loss, metrics = self._loss(micro, totals)
             loss = loss / totals.groups
@@ -293,83 +309,3 @@ def in_batches(forward: Forward, texts: Sequence[Text], budget: int, multiple: i
     for places, numbers in parallel.everywhere((dealt, values.cpu())):
         found[torch.tensor(places, device=values.device)] = numbers.to(values.device)
     return found
-
-
-class _Sums:
-    """Metrics of several micro-batches."""
-
-    def __init__(self) -> None:
-        self.sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-
-    def add(self, metrics: Metrics) -> None:
-        for name, (total, count) in metrics.items():
-            entry = self.sums[name]
-            entry[0] += total
-            entry[1] += count
-
-    def join(self, other: _Sums) -> None:
-        self.add({name: (total, count) for name, (total, count) in other.sums.items()})
-
-    def of_all(self) -> _Sums:
-        """Those of all processes; each has to call it."""
-        found = _Sums()
-        for sums in parallel.everywhere(dict(self.sums)):
-            found.add({name: (total, count) for name, (total, count) in sums.items()})
-        return found
-
-    def means(self) -> dict[str, float]:
-        """Each a mean; with them how much higher the chosen ones' reward is."""
-        found = {name: total / count for name, (total, count) in self.sums.items() if count}
-        if "reward_chosen" in found and "reward_rejected" in found:
-            found["reward_margin"] = found["reward_chosen"] - found["reward_rejected"]
-        return found
-
-
-class _Window:
-    """Sums between two log rows.
-
-    Args:
-        kept: as `state` gave them when the run was stopped, or nothing.
-    """
-
-    def __init__(self, kept: Mapping[str, float]) -> None:
-        self._begun = time.perf_counter() - kept.get("seconds", 0.0)
-        self._cpu = time.process_time() - kept.get("cpu", 0.0)
-        self._loss, self._norm = kept.get("loss", 0.0), kept.get("norm", 0.0)
-        self._steps, self._tokens = int(kept.get("steps", 0)), int(kept.get("tokens", 0))
-        self._sums = _Sums()
-        for name, total in kept.items():
-            if name.startswith("sum "):
-                metric = name.removeprefix("sum ")
-                self._sums.add({metric: (total, kept[f"count {metric}"])})
-
-    def state(self) -> dict[str, float]:
-        """All of it, as a checkpoint keeps it."""
-        sums = self._sums.sums
-        return {
-            "seconds": time.perf_counter() - self._begun,
-            "cpu": time.process_time() - self._cpu,
-            "loss": self._loss,
-            "norm": self._norm,
-            "steps": float(self._steps),
-            "tokens": float(self._tokens),
-            **{f"sum {name}": total for name, (total, _) in sums.items()},
-            **{f"count {name}": count for name, (_, count) in sums.items()},
-        }
-
-    def add(self, loss: float, norm: float, sums: _Sums, groups: Sequence[Group]) -> None:
-        self._loss, self._norm, self._steps = self._loss + loss, self._norm + norm, self._steps + 1
-        self._tokens += sum(len(text.ids) for group in groups for text in group.texts)
-        self._sums.join(sums)
-
-    def row(self, step: int, progress: float, lr: float) -> GroupRow:
-        return GroupRow(
-            step=step,
-            progress=progress,
-            loss=self._loss / self._steps,
-            lr=lr,
-            grad_norm=self._norm / self._steps,
-            tokens_per_second=self._tokens / (time.perf_counter() - self._begun),
-            cpu_minutes=(time.process_time() - self._cpu) / 60,
-            metrics=self._sums.means(),
-        )

@@ -32,6 +32,8 @@ from reasonbench.in_loop import EvalPoint, InLoop
 from reasonbench.open_run import open_run
 from reasonbench.runs import RunStore, atomic_write
 from reasonbench.trainers import checkpoint, parallel, ranks, rl_metrics
+from reasonbench.trainers.contaminated import keep
+from reasonbench.trainers.evaluated import as_plain, is_new_best, keep_best, shortest
 from reasonbench.trainers.grpo_config import VOLATILE, GrpoConfig
 from reasonbench.trainers.loggers import Loggers, open_loggers
 from reasonbench.trainers.policy_update import Learner
@@ -47,15 +49,6 @@ from reasonbench.trainers.rl_team import LeaderLostError, Team, follow
 from reasonbench.trainers.rl_watch import Silent, StepRow, Trained, Watcher
 from reasonbench.trainers.rollouts import Rollouts, Sampler
 from reasonbench.trainers.verify import Sample, Tolerance, default_tolerance, verify
-
-BEST = "best"
-"""Folder below the run's with the model that evaluated best."""
-
-_VERIFIED = 8
-"""Roll-outs that each push is checked with."""
-
-_VERIFIED_TOKENS = 64
-"""Tokens at the start of each of them."""
 
 
 def train(
@@ -140,7 +133,10 @@ async def train_async(
         store.rewind(place.step, place.step)
         watcher.starting(config.model)
         opened = await open_all(stack, config, prepared, engine)
-        for sentence in (*prepared.notices, opened.engine.notice):
+        found = prepared.contamination
+        keep(found, out)
+        overlaps = found.warnings() if found else ()
+        for sentence in (*prepared.notices, *overlaps, opened.engine.notice):
             if sentence:
                 watcher.noticed(sentence)
         in_loop = None
@@ -216,7 +212,9 @@ class _Run:
         finally:
             self.thread.shutdown(cancel_futures=True)
         best = self.in_loop.best if self.in_loop else None
-        if self.stop.is_set() and self.place.step < self.config.steps:
+        evaluated = self.in_loop is None or self.in_loop.evaluated(self.place.step)
+        last = self.place.step == self.config.steps
+        if self.stop.is_set() and not (last and evaluated):
             await self._save()
             return Trained(self.out, self.place.step, "interrupted", best, self.metrics)
         self.team.save(self.out)
@@ -332,9 +330,8 @@ class _Run:
         )
 
     async def _evaluate(self) -> bool:
-        """Evaluate the weights of now where it is due, and at the end; whether they are the best.
-
-        The best are kept in BEST, with their step in `step.json`.
+        """Evaluate the weights of now where it is due, and at the end; whether they are the best,
+        which are kept.
         """
         loop, step = self.in_loop, self.place.step
         if loop is None or not (loop.is_due(step) or step == self.config.steps):
@@ -344,12 +341,9 @@ class _Run:
             self.watcher.evaluated(points)
         found = {f"eval/{p.benchmark}/{p.strategy}": p.accuracy for p in points}
         self.loggers.log(step, found)
-        best = loop.best
-        if best is None or best.step != step:
+        if not is_new_best(loop, step) or loop.best is None:
             return False
-        (self.out / BEST / "step.json").unlink(missing_ok=True)
-        self.team.save(self.out / BEST)
-        atomic_write(self.out / BEST / "step.json", json.dumps(_plain(best), indent=1) + "\n")
+        keep_best(self.out, loop.best, self.team.save)
         return True
 
     async def _save(self) -> None:
@@ -366,35 +360,17 @@ class _Run:
             "last": self.metrics,
         }
         if best is not None:
-            summary["best"] = _plain(best)
+            summary["best"] = as_plain(best)
         atomic_write(self.out / "training.json", json.dumps(summary, indent=1) + "\n")
 
 
-def _plain(point: EvalPoint) -> dict[str, Any]:
-    return {
-        "benchmark": point.benchmark,
-        "strategy": point.strategy,
-        "step": point.step,
-        "accuracy": point.accuracy,
-        "interval": list(point.interval),
-    }
-
-
 def checked_with(batch: Rollouts | None) -> list[Sample]:
-    """Roll-outs to check a push with: each group's shortest, of these the shortest, their starts.
-
-    Memory and time of the check grow with their tokens, what it finds hardly does.
-    """
+    """Roll-outs to check a push with: the shortest ones of several groups, their starts."""
     if batch is None:
         return []
     found: list[Sample] = []
     for group in batch.groups:
         pairs = [(r.prompt.token_ids, r.completion.token_ids) for r in group]
         if pairs := [pair for pair in pairs if pair[1]]:
-            found.append(min(pairs, key=_length))
-    chosen = sorted(found, key=_length)[:_VERIFIED]
-    return [(prompt, written[:_VERIFIED_TOKENS]) for prompt, written in chosen]
-
-
-def _length(sample: Sample) -> int:
-    return len(sample[0]) + len(sample[1])
+            found.append(min(pairs, key=lambda pair: len(pair[0]) + len(pair[1])))
+    return shortest(found)

@@ -159,6 +159,9 @@ class GrpoConfig(_Strict):
     """Batches between two checkpoints; 0 writes none."""
     evaluation: LoopEval | None = None
     """Evaluation in the loop, by the live engine, into the run's own store; none by default."""
+    check_benchmarks: tuple[str, ...] = ()
+    """Benchmarks whose problems are looked for in the data, beside those that are evaluated:
+    a warning says what was found, `contamination.json` all of it."""
     keep_groups: int = Field(default=1, ge=0)
     """Groups of every step whose roll-outs are kept as text, in DIR/rollouts.jsonl."""
     log: list[str] = Field(default_factory=list)
@@ -290,7 +293,10 @@ def parse_grpo(settings: Mapping[str, Any]) -> GrpoConfig:
 
 _FROM_PRESET = {"group": "group", "updates": "minibatches", "temperature": "temperature"}
 """Values of a preset's source that stand where nothing is said. Its number of problems and its
-lengths do not: they are of its own scale."""
+lengths do not: they are of its own scale. Its warm-up, in batches of roll-outs, takes at most
+`_LONGEST_WARMUP` of a run."""
+
+_LONGEST_WARMUP = 0.2
 
 
 def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -301,6 +307,11 @@ def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
         if name in defaults:
             value = defaults[name]
             values.setdefault(setting, value if name == "temperature" else int(value))
+    if "warmup" in defaults:
+        steps = values.get("steps", GrpoConfig.model_fields["steps"].default)
+        if isinstance(steps, int) and steps > 0:
+            share = min(_LONGEST_WARMUP, defaults["warmup"] / steps)
+            values["schedule"] = _over({"warmup": share}, values.get("schedule", {}))
     if "lr" in defaults:
         values["optimizer"] = _over(_rates(defaults["lr"]), values.get("optimizer", {}))
     critic: dict[str, Any] = {k: defaults[k] for k in ("gamma", "lam") if k in defaults}

@@ -97,6 +97,7 @@ def linear_logprobs(
         temperature: above 0.
         entropy: whether the entropies are wanted too.
     """
+    # torch leaves `apply` untyped
     out = _Head.apply(hidden, weight, targets, temperature, entropy)  # type: ignore[no-untyped-call]
     return Scored(*out) if entropy else Scored(out[0], None)
 

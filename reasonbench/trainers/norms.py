@@ -26,6 +26,7 @@ def rms_norm(values: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         weight: [size], of the same dtype.
         epsilon: above 0.
     """
+    # torch leaves `apply` untyped
     out: Tensor = _RmsNorm.apply(values, weight, epsilon)  # type: ignore[no-untyped-call]
     return out
 

@@ -20,12 +20,14 @@ from transformers import AutoTokenizer
 from reasonbench.errors import UsageError
 from reasonbench.runs.rows import read_rows
 from reasonbench.trainers import checkpoint, parallel, preference_losses
+from reasonbench.trainers.checkpoint import Progress
 from reasonbench.trainers.config import SftConfig
+from reasonbench.trainers.contaminated import check_texts, questions
+from reasonbench.trainers.group_log import Metrics
 from reasonbench.trainers.group_training import (
     Forward,
     GroupConfig,
     GroupLoop,
-    Metrics,
     Objective,
     Totals,
     in_batches,
@@ -132,6 +134,8 @@ def _train(
         raise UsageError(f"{path} gives nothing to train on within {config.max_length} tokens")
     if left_out:
         log.warning("%d of %d rows are too long", left_out, left_out + len(groups))
+    if parallel.is_main() and not resume:
+        check_texts(None, config.check_benchmarks, questions(path), out)
     groups, held = hold_out(groups, config.holdout)
     model = load_backbone(source, "outcome", config.extra_layers)
     dtype = getattr(torch, config.dtype)
@@ -145,7 +149,8 @@ def _train(
     batching = GroupConfig(**{name: getattr(config, name) for name in names})
     loop = GroupLoop(batching, config, forward, objective, optimizer, out, multiple, on_log)
     model.train()
-    log_rows = loop.train(groups, resume)
+    progress = checkpoint.load(out, config, optimizer) if resume else Progress()
+    log_rows = loop.train(groups, progress)
     model.eval()
     measured = loop.measure(held) if held else {}
     if held and want in ("judged", "graded"):

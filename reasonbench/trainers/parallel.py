@@ -152,6 +152,7 @@ def shard(
             cut = distribute_tensor(there, mesh, [Shard(0)], src_data_rank=None)
             setattr(head, name, nn.Parameter(cut, requires_grad=weight.requires_grad))
     if type(head) is nn.Linear:
+        # of this head alone, not of its class
         head.forward = _GatheredHead(head)  # type: ignore[method-assign, assignment]
 
 

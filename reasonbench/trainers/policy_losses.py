@@ -319,17 +319,3 @@ def value_loss(
         sums["clip_value"] = ((clipped > errors).detach() * mask).sum()
         errors = torch.maximum(errors, clipped)
     return (errors * mask).sum() / 2 / max(divisor.tokens, 1.0), sums
-
-
-def token_entropy(entropy: Tensor, mask: Tensor, divisor: Divisor) -> Tensor:
-    """The micro-batch's share of the mean entropy of a trained token, in nats.
-
-    Subtract it, times a coefficient, from the loss for an entropy bonus (arXiv 1602.01783,
-    section 4); times `divisor.tokens` it is the sum to log.
-
-    Args:
-        entropy: [rows, length], with gradient where the bonus is wanted.
-        mask: 1.0 at trained tokens.
-        divisor: counts of the whole batch.
-    """
-    return (entropy * mask).sum() / max(divisor.tokens, 1.0)

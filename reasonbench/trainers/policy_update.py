@@ -21,7 +21,7 @@ from reasonbench.trainers.masters import MasterOptimizer
 from reasonbench.trainers.policy_losses import (
     Divisor,
     TokenBatch,
-    kl_estimate,
+    kl_penalty,
     policy_loss,
     value_loss,
 )
@@ -151,9 +151,9 @@ class Learner:
         old = self._scored(self.model, rows, everyone, sums) if in_reward else None
         penalties = [torch.zeros(r.count) for r in rows]
         if old is not None and reference is not None:
-            kind, beta = algorithm.loss.kl, algorithm.loss.beta
             penalties = [
-                beta * kl_estimate(kind, a, b) for a, b in zip(old, reference, strict=True)
+                kl_penalty(algorithm.loss, a, b, torch.ones_like(a))
+                for a, b in zip(old, reference, strict=True)
             ]
         if algorithm.advantage == "gae":
             if several and old is None:

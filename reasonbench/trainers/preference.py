@@ -16,9 +16,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from reasonbench.errors import UsageError
+from reasonbench.in_loop import EvalPoint
+from reasonbench.runs import RunStore
 from reasonbench.trainers import checkpoint, parallel
+from reasonbench.trainers.checkpoint import Progress
 from reasonbench.trainers.config import SftConfig
-from reasonbench.trainers.group_training import Forward, GroupLoop, GroupRow
+from reasonbench.trainers.contaminated import check_texts, questions
+from reasonbench.trainers.evaluated import as_plain, checks, run_folder
+from reasonbench.trainers.group_log import GroupRow
+from reasonbench.trainers.group_training import Forward, GroupLoop
 from reasonbench.trainers.masters import MasterOptimizer
 from reasonbench.trainers.preference_config import PreferenceConfig
 from reasonbench.trainers.preference_data import read_preferences
@@ -52,6 +58,7 @@ def train(
     out: Path,
     on_log: Callable[[GroupRow], None] = lambda row: None,
     resume: bool = False,
+    on_eval: Callable[[Sequence[EvalPoint]], None] = lambda points: None,
 ) -> dict[str, Any]:
     """Trains and writes the model folder (weights, tokenizer, `training.json`) to `out`.
 
@@ -63,6 +70,7 @@ def train(
             log-probabilities and the log.
         on_log: called with a row every `config.log_every` updates, and at the end.
         resume: go on from the checkpoint in `out`.
+        on_eval: called with the points of every evaluation in the loop.
 
     Returns:
         `training.json`: `config`, `data` (groups, left_out, held_out; good and bad ones of single
@@ -71,21 +79,30 @@ def train(
     Raises:
         UsageError: the settings or the data cannot be trained with.
         TrainingDiverged: the loss or the gradient is no number; `out` keeps the last checkpoint.
+        StaleEngineError, EngineError, EngineDeadError: an evaluation failed; likewise.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     random.seed(config.seed)
-    with parallel.joined(config.device):
-        return _train(config, out, on_log, resume)
+    with parallel.joined(config.device), run_folder(config, out, config.method) as store:
+        return _train(config, out, on_log, resume, on_eval, store)
 
 
 def _train(
-    config: PreferenceConfig, out: Path, on_log: Callable[[GroupRow], None], resume: bool
+    config: PreferenceConfig,
+    out: Path,
+    on_log: Callable[[GroupRow], None],
+    resume: bool,
+    on_eval: Callable[[Sequence[EvalPoint]], None],
+    store: RunStore | None,
 ) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = load_tokenizer(_start(config, config.model))
     groups, left_out = load_groups(config, out, tokenizer, resume)
+    if parallel.is_main() and not resume:
+        texts = questions(Path(config.data) if config.data else out / PAIRS)
+        check_texts(config.evaluation, config.check_benchmarks, texts, out)
     model = load_model(_start(config, config.model), tokenizer)
     multiple = ready(model, _start(config, config.model))
     if parallel.rank() and not resume:
@@ -101,13 +118,17 @@ def _train(
     model.eval()
     before = loop.measure(held) if held else {}
     model.train()
-    rows = loop.train(groups, resume)
+    progress = checkpoint.load(out, config, optimizer) if resume else Progress()
+    source = source_of(config.model)
+    with checks(config, store, out, model, tokenizer, source, progress.step, on_eval) as found:
+        rows = loop.train(groups, progress, found)
     model.eval()
     summary = {
-        "config": config.model_dump(),
+        "config": config.model_dump(mode="json"),
         "data": _counts(groups, held, left_out),
         "held_out": {"before": before, "after": loop.measure(held)} if held else {},
         "log": [asdict(row) for row in rows],
+        **({"best": as_plain(found.best)} if found.best else {}),
     }
     save_model(model, tokenizer, out, getattr(torch, config.dtype))
     if parallel.is_main():

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from reasonbench.errors import UsageError, unknown
+from reasonbench.in_loop import LoopEval
 from reasonbench.trainers.group_training import GroupConfig
 from reasonbench.trainers.preference_pairs import PairsConfig
 
@@ -62,6 +63,15 @@ class PreferenceConfig(GroupConfig):
     computation, much less memory."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Precision of the computation; the masters are fp32 either way."""
+    check_benchmarks: tuple[str, ...] = ()
+    """Benchmarks whose problems are looked for in the data, beside those that are evaluated:
+    a warning says what was found, `contamination.json` all of it."""
+    evaluation: LoopEval | None = None
+    """Evaluation in the loop, by a live engine beside the trainer; the folder is a run's then."""
+    engine: str = "auto"
+    """What writes in evaluations: vllm, transformers, or auto: vLLM where it is installed."""
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+    """Options of its backend."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: CUDA where there is one."""
     threads: int | None = Field(default=None, ge=1)

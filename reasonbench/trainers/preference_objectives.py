@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from reasonbench.trainers import preference_losses
-from reasonbench.trainers.group_training import Forward, Metrics, Objective, Totals
+from reasonbench.trainers.group_log import Metrics
+from reasonbench.trainers.group_training import Forward, Objective, Totals
 from reasonbench.trainers.preference_config import PreferenceConfig
 from reasonbench.trainers.preference_rows import Group, Text
 

@@ -1,4 +1,5 @@
-"""A problem with all that grades it as one JSON text: a column of another trainer's data."""
+"""A problem with all that grades it as plain values: in checkpoints, and as JSON in the data of
+other trainers."""
 
 from __future__ import annotations
 
@@ -10,29 +11,31 @@ from reasonbench.errors import UsageError
 from reasonbench.types import Problem, Question
 
 
-def problem_json(problem: Problem) -> str:
-    """The problem as JSON: gold answer and hidden tests included."""
+def as_plain(problem: Problem) -> dict[str, Any]:
+    """The problem as nested plain values: gold answer and hidden tests included."""
     question = problem.question
-    return json.dumps(
-        {
-            "id": question.id,
-            "benchmark": question.benchmark,
-            "text": question.text,
-            "instruction": question.instruction,
-            "kind": question.kind,
-            "data": dict(question.data),
-            "gold": problem.gold,
-            "level": problem.level,
-            "subject": problem.subject,
-            "source": problem.source,
-            "hidden": dict(problem.hidden),
-        },
-        ensure_ascii=False,
-    )
+    return {
+        "id": question.id,
+        "benchmark": question.benchmark,
+        "text": question.text,
+        "instruction": question.instruction,
+        "kind": question.kind,
+        "data": dict(question.data),
+        "gold": problem.gold,
+        "level": problem.level,
+        "subject": problem.subject,
+        "source": problem.source,
+        "hidden": dict(problem.hidden),
+    }
+
+
+def problem_json(problem: Problem) -> str:
+    """The problem as JSON."""
+    return json.dumps(as_plain(problem), ensure_ascii=False)
 
 
 def read_problem(text: str | Mapping[str, Any]) -> Problem:
-    """The problem that `problem_json` wrote; lists inside `data` come back as lists.
+    """The problem that `as_plain` or `problem_json` wrote; from JSON, tuples come back as lists.
 
     Raises:
         UsageError: it is not of that form.

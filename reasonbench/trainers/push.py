@@ -66,7 +66,8 @@ def for_training(config: EngineConfig, *, shares_gpu: bool = True) -> EngineConf
 
     vLLM has to be told at its start that weights will come over the GPU, and that it is to sleep.
     On a machine without GPU, and for other engines, nothing changes: pushes go through shared
-    memory. What the user set in `engine_args` stays. NEVER RUN on a GPU.
+    memory. What the user set in `engine_args` stays. On a shared GPU the engine gets most of
+    what the trainer's weights and optimizer leave free. NEVER RUN on a GPU.
 
     Args:
         shares_gpu: the trainer computes on the engine's GPU rather than on one of its own.
@@ -78,6 +79,10 @@ def for_training(config: EngineConfig, *, shares_gpu: bool = True) -> EngineConf
         "weight_transfer_config": {"backend": "ipc" if shares_gpu else "nccl"},
         "enable_sleep_mode": shares_gpu,
     }
+    if shares_gpu and config.gpu_memory_utilization is None:
+        free, total = torch.cuda.mem_get_info()
+        # its share is of the whole GPU; the optimizer's state comes with the first update
+        arguments["gpu_memory_utilization"] = round(0.8 * free / total, 3)
     return config.model_copy(update={"engine_args": arguments | config.engine_args})
 
 

@@ -30,6 +30,9 @@ class RewardTraining(_Strict):
     data: str | None = None
     """A file of step labels, or of rows whose form is told by their fields
     (docs/preferences.md); step labels are made anew (and kept in the folder) when left out."""
+    check_benchmarks: tuple[str, ...] = ()
+    """Benchmarks whose problems are looked for in the training data: a warning says what was found,
+    `contamination.json` all of it."""
     rolled_out: bool = True
     """Also train on the roll-outs as solutions of their own."""
     slips: float = Field(default=0.0, ge=0, le=1)

@@ -21,6 +21,7 @@ from reasonbench.errors import UsageError
 from reasonbench.trainers import checkpoint, run_record
 from reasonbench.trainers.attention import MULTIPLE
 from reasonbench.trainers.checkpoint import Progress
+from reasonbench.trainers.contaminated import check_texts
 from reasonbench.trainers.masters import MasterOptimizer
 from reasonbench.trainers.reward_config import RewardTraining
 from reasonbench.trainers.reward_data import RowMaker, RowPlan, Targets, cut_rows, hold_out
@@ -255,6 +256,9 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     path = Path(config.data) if config.data else make_labels(config.labels, out / LABELS, on_labels)
     problems = list(read_labels(path))
+    if not resume:
+        asked = dict.fromkeys(problem.question for problem in problems)
+        check_texts(None, config.check_benchmarks, asked, out)
     train, held = hold_out(problems, config.holdout)
     if not train:
         raise UsageError(

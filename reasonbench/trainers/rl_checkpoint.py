@@ -10,9 +10,7 @@ from typing import Any
 
 import torch
 
-from reasonbench.errors import UsageError
-from reasonbench.runs.files import replacing
-from reasonbench.trainers.checkpoint import FILE, read
+from reasonbench.trainers.checkpoint import FILE, fixed, read, refuse_others, write
 from reasonbench.trainers.grpo_config import VOLATILE, GrpoConfig
 from reasonbench.trainers.rl_metrics import Spent
 from reasonbench.trainers.rollouts import Rollouts, of_plain, to_plain
@@ -42,7 +40,7 @@ def save(folder: Path, config: GrpoConfig, place: Place, learner: Mapping[str, A
         learner: optimizers with their masters, critic, reference (`Learner.state`).
     """
     state = {
-        "config": _fixed(config),
+        "config": fixed(config, VOLATILE),
         "step": place.step,
         "position": place.position,
         "pending": None if place.pending is None else to_plain(place.pending),
@@ -52,8 +50,7 @@ def save(folder: Path, config: GrpoConfig, place: Place, learner: Mapping[str, A
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "python_rng": random.getstate(),
     }
-    with replacing(folder / FILE) as draft:
-        torch.save(state, draft)
+    write(folder, state)
 
 
 def load(folder: Path, config: GrpoConfig) -> tuple[Place, dict[str, Any]]:
@@ -63,12 +60,7 @@ def load(folder: Path, config: GrpoConfig) -> tuple[Place, dict[str, Any]]:
         UsageError: there is none, it is damaged, or it is of a run with other settings.
     """
     path, state = folder / FILE, read(folder)
-    mine, theirs = _fixed(config), state["config"]
-    if changed := sorted(k for k in mine if mine[k] != theirs.get(k)):
-        raise UsageError(
-            f"{path} is of a run with another {', '.join(changed)}: "
-            "resume with the same settings, or choose another folder"
-        )
+    refuse_others(path, fixed(config, VOLATILE), state["config"])
     torch.set_rng_state(state["torch_rng"])
     if state["cuda_rng"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda_rng"])
@@ -77,9 +69,3 @@ def load(folder: Path, config: GrpoConfig) -> tuple[Place, dict[str, Any]]:
     pending = None if state["pending"] is None else of_plain(state["pending"])
     place = Place(state["step"], state["position"], pending, Spent(**state["spent"]))
     return place, state["learner"]
-
-
-def _fixed(config: GrpoConfig) -> dict[str, Any]:
-    """The settings that a resumption must share, as plain values."""
-    fixed: dict[str, Any] = config.model_dump(mode="json", exclude=set(VOLATILE))
-    return fixed

@@ -15,6 +15,7 @@ from reasonbench.types import ModelInfo
 
 _TOKEN_MEANS = (
     "entropy", "clip_low", "clip_high", "clip_dual", "kl", "drift", "mismatch", "corrected",
+    "unscored",
 )  # fmt: skip
 
 _BACKWARD = 2

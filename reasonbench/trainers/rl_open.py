@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
 
-from reasonbench import plan
 from reasonbench.engines import EngineConfig, open_engine
 from reasonbench.engines.base import LiveEngine
 from reasonbench.errors import UsageError
 from reasonbench.grading.graders import Graders
-from reasonbench.in_loop import as_eval
 from reasonbench.trainers import ranks
-from reasonbench.trainers.contamination import Index, check
+from reasonbench.trainers.contaminated import find
+from reasonbench.trainers.contamination import Contamination
 from reasonbench.trainers.grpo_config import Algorithm, GrpoConfig, RewardModelConfig, algorithm
 from reasonbench.trainers.push import for_training, live
 from reasonbench.trainers.rl_cores import bind, descendants, split_cores
@@ -26,15 +26,22 @@ from reasonbench.trainers.rl_problems import Source, open_sources, stream
 from reasonbench.trainers.rl_rewards import MODEL, Judge, ModelReward
 from reasonbench.trainers.rl_team import load_policy
 from reasonbench.trainers.rollouts import check_limits
-from reasonbench.trainers.rules import make_rules
+from reasonbench.trainers.rules import make_rules, parse_rule
+from reasonbench.trainers.rules.base import RULES
 from reasonbench.trainers.rules.format import lost_tags
 from reasonbench.types import Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+OVERLONG = "overlong"
+"""The name of the rule that takes reward off for length."""
+
 _FIRST = 64
-"""Problems of an endless source that are looked at before the start."""
+"""Problems of an endless source whose rewards are checked before the start."""
+
+_COMPARED = 20_000
+"""Problems of endless sources that are compared with benchmarks at most, of those that come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,8 @@ class Prepared:
         model, tokenizer: the policy.
         pad_id: of its padding.
         multiple: what padded lengths are rounded up to.
-        notices: what the user should know before it starts.
+        contamination: what the problems share with benchmarks; None where none were compared.
+        notices: what else the user should know before it starts.
     """
 
     algorithm: Algorithm
@@ -58,6 +66,7 @@ class Prepared:
     tokenizer: PreTrainedTokenizerBase
     pad_id: int
     multiple: int
+    contamination: Contamination | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -90,11 +99,14 @@ def prepare(config: GrpoConfig, graders: Graders) -> Prepared:
     max_tokens = check_limits(config, problems)
     chosen = algorithm(config, max_tokens)
     specs = list(config.rules)
+    notices: tuple[str, ...] = ()
     if chosen.overlong == "soft":
-        specs.append(f"overlong:1,max={max_tokens},cache={chosen.cache}")
+        if not any(parse_rule(spec)[0].name == OVERLONG for spec in specs):
+            specs.append(f"{OVERLONG}:1,max={max_tokens},cache={chosen.cache}")
+        notices = _unpenalised(problems)
     judge = Judge(make_rules(specs, graders), graders)
     judge.check(problems, {MODEL: config.reward.weight} if config.reward else {})
-    notices = () if config.evaluation is None else _overlaps(config, problems)
+    contamination = find(config.evaluation, config.check_benchmarks, _asked(config, sources))
     model, tokenizer, multiple = load_policy(config)
     formed = any(w.rule.name == "format" and w.weight for w in judge.rules)
     if formed and (lost := lost_tags(tokenizer)):
@@ -103,15 +115,33 @@ def prepare(config: GrpoConfig, graders: Graders) -> Prepared:
             "format reward: use rules without it, or another tokenizer"
         )
     pad_id = int(tokenizer.pad_token_id or 0)
-    return Prepared(chosen, sources, judge, model, tokenizer, pad_id, multiple, notices)
+    return Prepared(
+        chosen, sources, judge, model, tokenizer, pad_id, multiple, contamination, notices
+    )
 
 
-def _overlaps(config: GrpoConfig, problems: list[Problem]) -> tuple[str, ...]:
-    """Warnings about training problems that stand in the benchmarks that are evaluated."""
-    assert config.evaluation is not None
-    tasks = plan.make(as_eval(config.evaluation, config.model), config.model)
-    evaluated = Index(problem for task in tasks for problem in task.problems)
-    return check(evaluated, (problem.question.text for problem in problems)).warnings()
+def _unpenalised(problems: Sequence[Problem]) -> tuple[str, ...]:
+    """Says how many problems name their rewards without the penalty of length."""
+    named = [problem.hidden.get(RULES) for problem in problems]
+    without = sum(rules is not None and OVERLONG not in rules for rules in named)
+    if not without:
+        return ()
+    return (
+        f"{without:,} of {len(problems):,} problems name their `rules` without {OVERLONG}: they "
+        "have no penalty of length",
+    )
+
+
+def _asked(config: GrpoConfig, sources: list[Source]) -> Iterator[str]:
+    """The questions to train on: all of finite sources, of endless ones those that come first."""
+    for source in sources:
+        for problem in source.problems or ():
+            yield problem.question.text
+    endless = [source for source in sources if source.problems is None]
+    if endless:
+        count = min(_COMPARED, config.steps * config.problems)
+        for problem in islice(stream(endless, config.seed, config.levels), count):
+            yield problem.question.text
 
 
 async def open_all(

@@ -7,10 +7,10 @@ or a file is gone through again and again, in an order of its own each time.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,13 @@ class Source:
 def open_sources(names: Sequence[str], files: Sequence[str], levels: Sequence[str]) -> list[Source]:
     """The sources that a configuration names, only problems of the levels in finite ones.
 
+    Problems of a file are named after it; where a benchmark or a file before it has that name,
+    another is found, so that no two problems are taken for one another.
+
     Raises:
         UsageError: an unknown benchmark, a file that cannot be read, or one without any problem.
     """
-    found = []
+    found: list[Source] = []
     for name in names:
         if name.removeprefix(_BUILTIN) in FAMILIES and name.startswith(_BUILTIN):
             found.append(Source(name))
@@ -58,12 +61,25 @@ def open_sources(names: Sequence[str], files: Sequence[str], levels: Sequence[st
             found.append(Source(name, _of_levels(problems, levels, name)))
     for name in files:
         path = Path(name)
+        own = _unused(path, {*benchmarks.names(), *(source.name for source in found)})
         if path.suffix.lower() == ".toml":
             problems = benchmarks.load(benchmarks.resolve(name)).problems
         else:
-            problems = read_problems(path)
-        found.append(Source(path.stem, _of_levels(problems, levels, name)))
+            problems = tuple(_renamed(problem, own) for problem in read_problems(path))
+        found.append(Source(own, _of_levels(problems, levels, name)))
     return found
+
+
+def _unused(path: Path, taken: Collection[str]) -> str:
+    """A name for the problems of a file that nothing else has."""
+    names = (f"{path.stem}{f'-{number}' if number > 1 else ''}" for number in count(1))
+    return next(name for name in names if name not in taken)
+
+
+def _renamed(problem: Problem, name: str) -> Problem:
+    if problem.benchmark == name:
+        return problem
+    return replace(problem, question=replace(problem.question, benchmark=name))
 
 
 def _of_levels(
@@ -200,29 +216,3 @@ class Cursor:
         taken = list(enumerate(islice(self._problems, count), start=self.position))
         self.position += len(taken)
         return taken
-
-
-def as_plain(problem: Problem) -> dict[str, Any]:
-    """A problem as nested plain values, for checkpoints."""
-    question = problem.question
-    return {
-        "question": {
-            "id": question.id,
-            "benchmark": question.benchmark,
-            "text": question.text,
-            "instruction": question.instruction,
-            "kind": question.kind,
-            "data": dict(question.data),
-        },
-        "gold": problem.gold,
-        "level": problem.level,
-        "subject": problem.subject,
-        "source": problem.source,
-        "hidden": dict(problem.hidden),
-    }
-
-
-def from_plain(values: Mapping[str, Any]) -> Problem:
-    """The problem that `as_plain` took apart."""
-    rest = {key: value for key, value in values.items() if key != "question"}
-    return Problem(Question(**values["question"]), **rest)

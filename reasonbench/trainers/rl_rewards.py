@@ -11,7 +11,7 @@ from reasonbench.errors import UsageError
 from reasonbench.grading.graders import Graders
 from reasonbench.rewards.base import Aggregate, Reward, RewardError, aggregate
 from reasonbench.steps import Boundary, split
-from reasonbench.trainers.rules import Weighted, judge_fully
+from reasonbench.trainers.rules import Weighted, is_ungraded, judge_fully
 from reasonbench.trainers.rules.base import RULES
 from reasonbench.types import Completion, Problem, Prompt
 
@@ -71,8 +71,7 @@ class Judge:
         else:
             judged = await judge_fully(self.rules, problem, prompt, completion)
         rewards, total = dict(judged.components), judged.reward
-        failed = judged.verdict is not None and judged.verdict.verdict == "ungraded"
-        if failed and self._misses(problem, rewards):
+        if is_ungraded(self.rules, problem, judged):
             total = math.nan
         if self.model is not None and _applies(MODEL, problem):
             value = await self._modelled(self.model, problem, completion)
@@ -81,16 +80,6 @@ class Judge:
             if self.model.weight:
                 total += self.model.weight * (math.nan if value is None else value)
         return Worth(total, rewards, judged.correct)
-
-    def _misses(self, problem: Problem, rewards: Mapping[str, float]) -> bool:
-        """Whether a rule that counts and looks at the verdict has given nothing."""
-        return any(
-            weighted.weight
-            and getattr(weighted.rule, "graded", True)
-            and _applies(weighted.rule.name, problem)
-            and weighted.rule.name not in rewards
-            for weighted in self.rules
-        )
 
     async def _modelled(
         self, model: ModelReward, problem: Problem, completion: Completion
@@ -101,9 +90,9 @@ class Judge:
             scored = await model.reward.score(problem.question, steps)
         except RewardError:
             return None
-        if scored.whole is not None:
-            return scored.whole if math.isfinite(scored.whole) else None
-        return aggregate(scored.steps, model.how)
+        whole = scored.whole
+        value = aggregate(scored.steps, model.how) if whole is None else whole
+        return value if value is not None and math.isfinite(value) else None
 
     def forget(self, problem: Problem) -> None:
         """Nothing more will be judged of this problem."""

@@ -71,7 +71,10 @@ class _Work:
         self.dtype: torch.dtype = getattr(torch, config.dtype)
 
     def learn(self, batch: Rollouts, step: int) -> Sums:
-        return self.learner.learn(batch, step)
+        found = self.learner.learn(batch, step)
+        if self.learner.model.device.type == "cuda":
+            torch.cuda.empty_cache()  # what is held in reserve the engine wakes up in
+        return found
 
     def weights(self) -> dict[str, Tensor]:
         return weights(self.learner.model, dtype=self.dtype)

@@ -21,7 +21,8 @@ from reasonbench.prompts import configure, stop_strings
 from reasonbench.protocols import Protocol
 from reasonbench.seeds import request_seed
 from reasonbench.trainers.grpo_config import GrpoConfig
-from reasonbench.trainers.rl_problems import Cursor, as_plain, from_plain
+from reasonbench.trainers.problem_json import as_plain, read_problem
+from reasonbench.trainers.rl_problems import Cursor
 from reasonbench.trainers.rl_rewards import Judge
 from reasonbench.types import (
     Completion,
@@ -338,7 +339,7 @@ def of_plain(values: Mapping[str, Any]) -> Rollouts:
         written = dict(given["completion"])
         written["usage"] = Usage(**written["usage"])
         parts = {
-            "problem": from_plain(given["problem"]),
+            "problem": read_problem(given["problem"]),
             "prompt": Prompt(**given["prompt"]),
             "completion": Completion(**written),
         }

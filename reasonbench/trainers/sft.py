@@ -11,19 +11,25 @@ import itertools
 import logging
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from reasonbench.errors import UsageError
+from reasonbench.in_loop import EvalPoint
+from reasonbench.runs import RunStore
 from reasonbench.trainers import checkpoint, parallel, ranks
 from reasonbench.trainers.batching import Batch, BatchPlan
 from reasonbench.trainers.checkpoint import Progress
 from reasonbench.trainers.completion_loss import Padded, completion_loss, pad
 from reasonbench.trainers.config import SftConfig
-from reasonbench.trainers.data import Encoder, Record, read_jsonl
+from reasonbench.trainers.contaminated import check_texts
+from reasonbench.trainers.contamination import record_text
+from reasonbench.trainers.data import Encoded, Encoder, Record, read_jsonl
+from reasonbench.trainers.evaluated import START, Checks, as_plain, checks, run_folder, shortest
 from reasonbench.trainers.loggers import Loggers, open_loggers
 from reasonbench.trainers.lora import add_adapters
 from reasonbench.trainers.masters import MasterOptimizer
@@ -69,6 +75,7 @@ def train(
     records: Callable[[], Iterable[Record]] | None = None,
     on_log: Callable[[LogRow], None] = lambda row: None,
     resume: bool = False,
+    on_eval: Callable[[Sequence[EvalPoint]], None] = lambda points: None,
 ) -> Path:
     """Trains and writes the model folder (weights, tokenizer, `training.json`) to `out`.
 
@@ -78,17 +85,19 @@ def train(
         records: opens the data, the same at every call; by default what `config.data` names.
         on_log: called with a row every `config.log_every` updates, and at the end.
         resume: go on from the checkpoint in `out`.
+        on_eval: called with the points of every evaluation in the loop.
 
     Raises:
         UsageError: the settings or the data cannot be trained with.
         TrainingDiverged: the loss became NaN or infinite; `out` keeps the last checkpoint.
+        StaleEngineError, EngineError, EngineDeadError: an evaluation failed; likewise.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     random.seed(config.seed)
-    with parallel.joined(config.device):
-        return _train(config, out, records, on_log, resume)
+    with parallel.joined(config.device), run_folder(config, out, "sft") as store:
+        return _train(config, out, records, on_log, resume, on_eval, store)
 
 
 def _train(
@@ -97,7 +106,14 @@ def _train(
     records: Callable[[], Iterable[Record]] | None,
     on_log: Callable[[LogRow], None],
     resume: bool,
+    on_eval: Callable[[Sequence[EvalPoint]], None],
+    store: RunStore | None,
 ) -> Path:
+    if config.lora is not None and config.evaluation is not None:
+        raise UsageError(
+            "evaluation in the loop pushes whole weights: train without lora, or evaluate the "
+            "adapters with `reasonbench eval --lora`"
+        )
     tokenizer = load_tokenizer(config)
     model = load_model(config, tokenizer)
     adapters = None
@@ -116,19 +132,26 @@ def _train(
     def stream() -> Iterator[Record]:
         return itertools.islice(epochs(opener, shuffle, config.seed), total)
 
+    if parallel.is_main() and not resume:
+        texts = (record_text(record) for record in itertools.islice(opener(), total))
+        check_texts(config.evaluation, config.check_benchmarks, texts, out)
     run = _Run(config, out, model, tokenizer, stream, total, on_log)
     if resume:
         run.resume()
     elif parallel.rank():
         torch.manual_seed(config.seed + 1_000_003 * parallel.rank())  # dropout of its own
-    run.loop()
+    with checks(
+        config, store, out, model, tokenizer, config.model, run.progress.step, on_eval
+    ) as found:
+        run.loop(found)
     if adapters is not None:
         adapters.save(tokenizer, out)
     else:
         save_model(model, tokenizer, out, getattr(torch, config.dtype))
     if parallel.is_main():
-        write_log(out, config, run.rows)
+        write_log(out, config, run.rows, as_plain(found.best) if found.best else None)
         (out / checkpoint.FILE).unlink(missing_ok=True)
+        shutil.rmtree(out / START, ignore_errors=True)
     return out
 
 
@@ -172,23 +195,26 @@ class _Run:
         self.progress = checkpoint.load(self.out, self.config, self.optimizer)
         self.rows = read_log(self.out, self.progress.step)
 
-    def loop(self) -> None:
-        """Trains to the end of the data."""
+    def loop(self, checks: Checks) -> None:
+        """Trains to the end of the data, or until no evaluation is better for long."""
         loggers = Loggers()
         if parallel.is_main() and self.config.log:
             after = self.progress.step or None
             loggers = open_loggers(self.config.log, self.out, self.config.model_dump(), after=after)
         try:
-            self._loop(loggers)
+            self._loop(loggers, checks)
         finally:
             loggers.close()
 
-    def _loop(self, loggers: Loggers) -> None:
+    def _loop(self, loggers: Loggers, checks: Checks) -> None:
         config = self.config
         divisor = self.plan.tokens_per_batch() * config.accumulate
         meter = Meter(self.progress.sums, self.cost)
         self.model.train()
         group: list[Batch] = []
+        if checks.due(self.progress.step):
+            checks.evaluate(self.progress.step, [])
+            meter.skip()
         for batch, position in self.plan.batches(self.progress.position):
             group.append(batch)
             last = position.pools * config.pool >= self.total
@@ -201,18 +227,27 @@ class _Run:
             self.progress.position = position
             if position.batches == 0:  # the examples left out as too long are passed as well
                 self.progress.examples = min(position.pools * config.pool, self.total)
+            step, better = self.progress.step, False
+            if due := checks.due(step, last):
+                meter.tick()
+                better = checks.evaluate(step, shortest([_parts(e) for b in group for e in b]))
+                meter.skip()
             group = []
-            if self.progress.step % config.log_every == 0 or last:
-                row = meter.row(self.progress.step, self._share(), config.optimizer.lr * scale)
+            if step % config.log_every == 0 or last or due:
+                row = meter.row(step, self._share(), config.optimizer.lr * scale)
                 self.rows.append(row)
                 if parallel.is_main():
                     loggers.log(row.step, metrics(row))
+                    checks.log(row.step, metrics(row))
                     self.on_log(row)
-            if config.checkpoint_every and self.progress.step % config.checkpoint_every == 0:
+            # with a new best, so that a kill takes back no evaluation whose model is kept
+            if config.checkpoint_every and (better or step % config.checkpoint_every == 0):
                 meter.tick()
                 if parallel.is_main():
                     write_log(self.out, config, self.rows)
                 checkpoint.save(self.out, config, self.optimizer, self.progress)
+            if checks.should_stop:
+                return
 
     def _share(self) -> float:
         return min(1.0, self.progress.examples / self.total)
@@ -248,6 +283,13 @@ class _Run:
     @property
     def _next(self) -> int:
         return self.progress.step + 1
+
+
+def _parts(example: Encoded) -> tuple[list[int], list[int]]:
+    """What comes before the first trained token, and the trained ones that follow each other."""
+    first = example.trained.index(True)
+    end = next((i for i, t in enumerate(example.trained) if i > first and not t), None)
+    return example.ids[:first], example.ids[first:end]
 
 
 def epochs(records: Callable[[], Iterable[Record]], shuffle: bool, seed: int) -> Iterator[Record]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -74,6 +74,10 @@ class Meter:
         self.sums["row_seconds"] += now - self._then
         self._then = now
 
+    def skip(self) -> None:
+        """Leaves out the time since the last `tick`."""
+        self._then = time.perf_counter()
+
     def add(self, loss: float, norm: float, group: Sequence[Sequence[Encoded]]) -> None:
         """One update of the whole run: its summed loss, gradient norm and micro-batches."""
         found = self.sums
@@ -119,9 +123,23 @@ def metrics(row: LogRow) -> dict[str, float]:
     return told
 
 
-def write_log(out: Path, config: BaseModel, rows: Sequence[LogRow]) -> None:
-    """The log so far, in place of the one before."""
-    summary = {"config": config.model_dump(), "log": [asdict(row) for row in rows]}
+def write_log(
+    out: Path,
+    config: BaseModel,
+    rows: Sequence[LogRow],
+    best: Mapping[str, Any] | None = None,
+) -> None:
+    """The log so far, in place of the one before.
+
+    Args:
+        best: the best evaluation in the loop, at the end of the run.
+    """
+    summary: dict[str, Any] = {
+        "config": config.model_dump(mode="json"),
+        "log": [asdict(row) for row in rows],
+    }
+    if best is not None:
+        summary["best"] = best
     atomic_write(out / FILE, json.dumps(summary, indent=1) + "\n")
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasonbench.trainers.advantages import flat_groups, gae, group_advantages, whiten
+from reasonbench.trainers.advantages import gae, group_advantages, whiten
 
 NAN = math.nan
 
@@ -47,11 +47,6 @@ def test_advantages_of_a_group_add_to_nothing(rewards: list[float], kind: str) -
     got = group_advantages(torch.tensor([rewards], dtype=torch.float64), kind)  # type: ignore[arg-type]
     assert got.sum().item() == pytest.approx(0, abs=1e-6)
     assert (got[0].argmax() == torch.tensor(rewards).argmax()) or got.max() < 1e-6
-
-
-def test_flat_groups_teach_nothing() -> None:
-    rewards = torch.tensor([[1.0, 1.0], [1.0, 0.0], [NAN, 1.0], [NAN, NAN], [0.0, 0.0]])
-    assert flat_groups(rewards).tolist() == [True, False, True, True, True]
 
 
 def test_gae_by_hand() -> None:

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +231,13 @@ def test_a_run_s_problems_are_exported_by_the_command(tmp_path: Path) -> None:
     (row,) = map(json.loads, out.read_text("utf-8").splitlines())
     assert row["data_source"] == "sums"
     assert "<think>" in row["prompt"][0]["content"]
+
+
+@pytest.mark.parametrize("rules", [["accuracy:1"], ["cosine:1,max=4096", "format:1"]])
+def test_what_verls_grader_could_not_judge_has_no_score_but_a_given_one(rules: list[str]) -> None:
+    broken = replace(problem(), gold="four")
+    broken = replace(broken, question=replace(broken.question, kind="integer"))
+    info = {"problem": problem_json(broken)}
+    assert math.isnan(compute_score("made", RIGHT, "four", info, rules=rules)["score"])
+    assert compute_score("made", RIGHT, "four", info, rules=rules, ungraded=0.25)["score"] == 0.25
+    assert compute_score("made", RIGHT, "four", info, rules=["format:1"])["score"] == 1.0

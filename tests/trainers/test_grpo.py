@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import torch
 from reasonbench.errors import UsageError
 from reasonbench.runs import RunStore
 from reasonbench.trainers import checkpoint, policy_update
-from reasonbench.trainers.grpo import train
+from reasonbench.trainers.grpo import train, train_async
+from reasonbench.trainers.rl_watch import StepRow, Trained
 from reasonbench.trainers.sft import TrainingDiverged
 from reasonbench.trainers.verify import StaleEngineError
 from tests.trainers.rl_tiny import KilledError, Notes, config, equal, weights
@@ -208,3 +210,25 @@ def test_what_cannot_start_leaves_the_folder_free(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         train(missing, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_stop_in_the_last_evaluation_leaves_it_to_the_next_session(tmp_path: Path) -> None:
+    settings = config(steps=2, evaluation=EVALUATION)
+
+    async def stopped() -> Trained:
+        stop = asyncio.Event()
+
+        class Hasty(Notes):
+            def stepped(self, row: StepRow) -> None:
+                if row.step == row.steps:
+                    stop.set()
+
+        return await train_async(settings, tmp_path, Hasty(), stop=stop)
+
+    done = asyncio.run(stopped())
+    assert (done.steps, done.why) == (2, "interrupted")
+    assert (tmp_path / checkpoint.FILE).is_file()
+    rest = Notes()
+    assert train(settings, tmp_path, rest, resume=True).why == "done"
+    assert rest.rows == []
+    assert [point.step for point in rest.points] == [2]

@@ -27,7 +27,15 @@ from reasonbench.trainers.rl_problems import Cursor, open_sources, read_problems
 from reasonbench.trainers.rl_rewards import Judge, ModelReward
 from reasonbench.trainers.rl_samples import Samples
 from reasonbench.trainers.rl_sums import Sums
-from reasonbench.trainers.rollouts import Group, Rollout, Rollouts, is_flat, of_plain, to_plain
+from reasonbench.trainers.rollouts import (
+    Group,
+    Rollout,
+    Rollouts,
+    is_flat,
+    of_plain,
+    to_plain,
+    tokens_of,
+)
 from reasonbench.trainers.rules import make_rules
 from reasonbench.types import (
     Completion,
@@ -90,6 +98,21 @@ def test_an_epoch_of_files_holds_every_problem_once_in_an_order_of_its_own(tmp_p
     wanted = sorted(str(r["question"]) for r in rows)
     assert sorted(texts[:8]) == sorted(texts[8:]) == wanted
     assert texts[:8] != texts[8:]
+
+
+def test_files_of_one_name_and_of_a_benchmarks_name_have_problems_of_their_own(
+    tmp_path: Path,
+) -> None:
+    paths = [tmp_path / "a" / "train.jsonl", tmp_path / "b" / "train.jsonl"]
+    paths.append(tmp_path / "gsm8k.jsonl")
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"question": f"What is {len(str(path))}?", "answer": "1"}))
+    sources = open_sources([], list(map(str, paths)), [])
+    found = [source.problems[0] for source in sources if source.problems]
+    assert [p.benchmark for p in found] == ["train", "train-2", "gsm8k-2"]
+    assert [source.name for source in sources] == ["train", "train-2", "gsm8k-2"]
+    assert tokens_of(found[2]) == tokens_of(found[0])
 
 
 def test_a_cursor_goes_on_where_another_stood() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ import pytest
 
 from reasonbench.cli.train_grpo import settings_of
 from reasonbench.errors import UsageError
+from reasonbench.grading.graders import Graders
+from reasonbench.trainers.grpo_config import parse_grpo
+from reasonbench.trainers.rl_open import prepare
+from tests.trainers.rl_tiny import config
 from tests.trainers.test_grpo_cli import NOTHING
 
 
@@ -62,3 +67,29 @@ def test_problems_without_a_test_split_ask_for_what_to_evaluate(given: dict[str,
 def test_a_recipes_evaluation_that_is_no_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="evaluation is 'x'"):
         told(written(tmp_path, 'evaluation = "x"\n'), eval_every=2)
+
+
+def test_a_presets_warmup_is_a_share_of_the_run_and_gives_way() -> None:
+    asked = {"benchmark": "builtin-arithmetic", "preset": "dapo"}
+    assert parse_grpo(asked | {"steps": 400}).schedule.warmup == 20 / 400
+    assert parse_grpo(asked | {"steps": 10}).schedule.warmup == 0.2
+    assert parse_grpo(asked | {"schedule": {"warmup": 0.0}}).schedule.warmup == 0.0
+    assert parse_grpo(asked | {"preset": "grpo"}).schedule.warmup == 0.0
+
+
+def test_a_penalty_of_length_that_is_given_replaces_the_presets() -> None:
+    rules = ["accuracy:1", "overlong:0.5,max=48,cache=8"]
+    graders = Graders()
+    found = prepare(config(preset="dapo", rules=rules), graders)
+    (penalty,) = [w for w in found.judge.rules if w.rule.name == "overlong"]
+    assert penalty.weight == 0.5
+    assert found.notices == ()
+
+
+def test_problems_that_escape_the_penalty_of_length_are_counted(tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    rows = [{"question": f"{n}?", "answer": "1", "rules": ["accuracy"]} for n in range(2)]
+    data.write_text("\n".join(map(json.dumps, [*rows, {"question": "3?", "answer": "1"}])))
+    asked = config(preset="dapo", data=[str(data)], benchmark=[], levels=[])
+    (said,) = prepare(asked, Graders()).notices
+    assert said.startswith("2 of 3 problems")

@@ -16,7 +16,7 @@ from reasonbench.builtin.tokenizer import build_tokenizer
 from reasonbench.cli.train import train as cli
 from reasonbench.errors import UsageError
 from reasonbench.trainers import orm
-from reasonbench.trainers.group_training import GroupRow
+from reasonbench.trainers.group_log import GroupRow
 from reasonbench.trainers.orm import OrmConfig
 from reasonbench.trainers.preference_rows import TextEncoder
 from reasonbench.trainers.reward_config import parse_reward

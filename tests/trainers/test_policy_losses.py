@@ -20,7 +20,6 @@ from reasonbench.trainers.policy_losses import (
     kl_estimate,
     kl_penalty,
     policy_loss,
-    token_entropy,
     value_loss,
 )
 from reasonbench.trainers.presets import PRESETS
@@ -252,11 +251,6 @@ def test_the_clipped_value_loss_by_hand() -> None:
     assert gradient(loss, values)[0] == pytest.approx([1.0 / 3, 0, 0, 0])
     plain, _ = value_loss(values, old, returns, mask, None, Divisor(1, 3))
     assert plain.item() == pytest.approx((1 + 1 + 0.25) / 2 / 3)
-
-
-def test_the_mean_entropy() -> None:
-    entropy = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 99.0]])
-    assert token_entropy(entropy, MASK, WHOLE).item() == pytest.approx(3.0)
 
 
 @settings(deadline=None, max_examples=30)

@@ -18,7 +18,8 @@ from reasonbench.cli.train import train as cli
 from reasonbench.errors import UsageError
 from reasonbench.trainers import preference
 from reasonbench.trainers.config import SftConfig
-from reasonbench.trainers.group_training import GroupRow, Totals, cut, in_batches, updates
+from reasonbench.trainers.group_log import GroupRow
+from reasonbench.trainers.group_training import Totals, cut, in_batches, updates
 from reasonbench.trainers.preference_config import PreferenceConfig, parse_preference
 from reasonbench.trainers.preference_objectives import in_order, make_objective
 from reasonbench.trainers.preference_rows import Group

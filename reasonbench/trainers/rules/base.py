@@ -8,7 +8,6 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from reasonbench.errors import UsageError
 from reasonbench.grading.graders import Graders
 from reasonbench.types import Completion, Problem, Prompt, Verdict
 from reasonbench.verdicts import grade
@@ -131,6 +130,26 @@ async def judge_fully(
     return Judged(total, components, verdict)
 
 
+def is_ungraded(rules: Sequence[Weighted], problem: Problem, judged: Judged) -> bool:
+    """Whether the grader failed and a rule that counts has given nothing for it.
+
+    The reward is then no number: what was not judged is not worth what a wrong answer is worth.
+
+    Args:
+        rules: with which `judge_fully` made `judged`.
+    """
+    if judged.verdict is None or judged.verdict.verdict != "ungraded":
+        return False
+    chosen = problem.hidden.get(RULES)
+    return any(
+        one.weight
+        and getattr(one.rule, "graded", True)
+        and (chosen is None or one.rule.name in chosen)
+        and one.rule.name not in judged.components
+        for one in rules
+    )
+
+
 def gradable(problem: Problem) -> bool:
     """Whether the problem has what its grader needs."""
     match problem.question.kind:
@@ -139,17 +158,3 @@ def gradable(problem: Problem) -> bool:
         case "code":
             return bool(problem.hidden.get("tests"))
     return problem.gold is not None
-
-
-def check_rules(rules: Sequence[Weighted], problems: Sequence[Problem]) -> None:
-    """Raises:
-    UsageError: a problem names a rule that is not among these.
-    """
-    known = {weighted.rule.name for weighted in rules}
-    for problem in problems:
-        for name in problem.hidden.get(RULES) or ():
-            if name not in known:
-                raise UsageError(
-                    f"{problem.benchmark}: problem {problem.id!r} is rewarded by {name!r}, which "
-                    f"is not among the rules ({', '.join(sorted(known))})."
-                )

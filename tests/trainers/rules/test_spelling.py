@@ -10,7 +10,6 @@ from reasonbench.errors import UsageError
 from reasonbench.grading.graders import Graders
 from reasonbench.trainers.rules import (
     BUILTIN,
-    check_rules,
     get,
     make_rules,
     names,
@@ -18,7 +17,6 @@ from reasonbench.trainers.rules import (
     spell,
 )
 from reasonbench.trainers.rules.base import Options
-from tests.trainers.rules.cases import problem
 
 
 def made(*spec: str) -> dict[str, float]:
@@ -105,13 +103,6 @@ def test_every_rule_says_what_it_is() -> None:
         cls = get(name)
         assert issubclass(cls, Options)
         assert (cls.name, bool(cls.title), bool(cls.source)) == (name, True, True)
-
-
-def test_a_problem_that_names_an_unknown_rule_is_refused() -> None:
-    rules = make_rules(["format"], Graders())
-    check_rules(rules, [problem(), problem(hidden={"rules": ["format"]})])
-    with pytest.raises(UsageError, match="rewarded by 'helpful'"):
-        check_rules(rules, [problem(hidden={"rules": ["helpful"]})])
 
 
 def test_rules_and_texts_need_no_torch() -> None:
