@@ -1,0 +1,208 @@
+"""Reports: what the page shows, that it fetches nothing, what the command writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from reasonbench.cli.report import command
+from reasonbench.errors import UsageError
+from reasonbench.reports.charts import report_charts
+from reasonbench.reports.leaderboard import read_report
+from reasonbench.reports.report_page import report_page
+from reasonbench.reports.shown import shown
+from tests.reports.browser import DESKTOP, PHONE, Browser, Opened
+from tests.reports.report_data import EVIL, LONG, report
+from tests.stored_runs import Drawn, Item, write_run
+
+KINDS = {
+    "compute", "curve", "reliability", "level", "subject", "cap", "length", "solved", "calibration",
+}  # fmt: skip
+MARKS = "svg :is(.mark-symbol, .mark-rect, .mark-line, .mark-rule, .mark-area) path"
+
+
+def written(folder: Path, *, evil: bool = False, viewer: str | None = None) -> Path:
+    made = report(evil=evil)
+    path = folder / "report.html"
+    path.write_text(report_page(made, report_charts(made), viewer=viewer), encoding="utf-8")
+    return path
+
+
+def strategies(opened: Opened) -> list[str]:
+    found: list[str] = opened.run(
+        "[...document.querySelectorAll('#board tbody tr')].filter((r) => !r.hidden)"
+        ".map((r) => r.querySelector('.strategy .clip').textContent)"
+    )
+    return found
+
+
+@pytest.mark.parametrize(("size", "dark"), [(DESKTOP, False), (PHONE, True)])
+def test_every_chart_is_drawn_and_nothing_fetched(
+    browser: Browser, tmp_path: Path, size: tuple[int, int], dark: bool
+) -> None:
+    opened = browser.open(written(tmp_path), size=size, dark=dark)
+    opened.drawn()
+    assert (opened.requests, opened.errors) == ([], [])
+    charts = opened.run(
+        "Object.fromEntries([...document.querySelectorAll('[data-chart]')].map("
+        f"(f) => [f.dataset.chart, f.querySelectorAll('{MARKS}').length]))"
+    )
+    assert {name.split("-")[0] for name in charts} == KINDS
+    assert min(charts.values()) > 1
+    assert opened.run("document.documentElement.scrollWidth") == size[0]
+
+
+def test_hostile_names_are_text(browser: Browser, tmp_path: Path) -> None:
+    opened = browser.open(written(tmp_path, evil=True), size=PHONE)
+    opened.drawn()
+    assert (opened.requests, opened.errors) == ([], [])
+    assert opened.run("window.broken") is None
+    assert opened.run("document.querySelectorAll('img, iframe, object').length") == 0
+    text = opened.run("document.getElementById('board').textContent")
+    assert shown(EVIL) in text
+    assert LONG in text
+    assert not set(opened.run("document.body.innerText")) & set("\u202e\u2066\u2028\x1b")
+    assert opened.run("document.documentElement.scrollWidth") == PHONE[0]
+    tallest = "Math.max(...[...document.querySelectorAll('tr')].map((r) => r.offsetHeight))"
+    assert opened.run(tallest) < PHONE[1]
+    assert opened.run("document.querySelectorAll('a[href^=javascript]').length") == 0
+
+
+def test_the_leaderboard_is_there_without_scripts(browser: Browser, tmp_path: Path) -> None:
+    opened = browser.open(written(tmp_path), scripts=False)
+    assert opened.texts("#board tbody td.strategy .clip") == [
+        "oracle@8", "wbon@8:scorer=reward", "maj@8", "cot@8",
+    ]  # fmt: skip
+    assert "60.0 [55.0, 65.0]" in opened.texts("#board tbody td.number")
+    assert len(opened.texts("#papers tbody tr")) == 1
+
+
+def test_a_link_keeps_how_the_leaderboard_was_sorted_and_filtered(
+    browser: Browser, tmp_path: Path
+) -> None:
+    path = written(tmp_path)
+    opened = browser.open(path)
+    opened.do(lambda page: page.click("#board th[data-key=accuracy] button"))
+    assert strategies(opened)[0] == "oracle@8"
+    opened.do(lambda page: page.keyboard.press("Enter"))
+    assert strategies(opened)[0] == "cot@8"
+    opened.do(lambda page: page.fill(".controls input >> nth=0", "scorer"))
+    assert strategies(opened) == ["wbon@8:scorer=reward"]
+    link = opened.run("location.hash")
+    assert "board.sort=accuracy" in link
+    assert strategies(browser.open(path, at=link)) == ["wbon@8:scorer=reward"]
+    one = browser.open(path, at="#board?board.strategy=maj%408&board.sort=-decoded")
+    assert strategies(one) == ["maj@8"]
+
+
+def test_ranks_sort_with_the_best_first_and_the_unranked_last(
+    browser: Browser, tmp_path: Path
+) -> None:
+    opened = browser.open(written(tmp_path))
+    opened.do(lambda page: page.click("#board th[data-key=rank] button"))
+    assert strategies(opened)[-1] == "oracle@8"
+    assert opened.run("document.querySelector('th[data-key=rank]').ariaSort") == "ascending"
+
+
+def test_a_tie_is_not_called_a_win_and_truncation_is_warned_of(tmp_path: Path) -> None:
+    html = written(tmp_path).read_text()
+    assert "3 of 3 are tied for the first place" in html
+    assert html.count("▲ 3.0") == 1  # 3 % of one entry; 2 % and less are within the limit
+    assert "▲ 2.0" not in html
+    assert "needs the gold answer" in html
+    assert "not measured here" in html
+
+
+def test_the_tables_stand_before_the_scripts(tmp_path: Path) -> None:
+    html = written(tmp_path).read_text()
+    assert html.index('id="board"') < html.index('id="stack"') < html.index("window.vegaEmbed=")
+    assert html.count("<link") == 1  # the icon, which is empty
+    ours = html[: html.index("window.vegaEmbed=")].split("reasonbench-charts")[0]
+    assert re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="(?!data:)', ours) == []
+
+
+def test_strategies_link_to_their_samples(tmp_path: Path) -> None:
+    html = written(tmp_path, viewer="viewer/index.html").read_text()
+    assert 'href="viewer/index.html#/problems?source=run%2Fdrawn%2F0"' in html
+
+
+def run_folder(folder: Path) -> Path:
+    items = {
+        f"p{i}": Item([Drawn(j % 3, j % 3 == 0 and i % 2 == 0) for j in range(4)], level=str(i % 2))
+        for i in range(6)
+    }
+    write_run(folder, items, ["cot@4", "maj@4", "oracle@4"])
+    return folder
+
+
+def test_the_command_writes_page_tables_and_pictures(browser: Browser, tmp_path: Path) -> None:
+    run, out = run_folder(tmp_path / "toy"), tmp_path / "out"
+    options = [str(run), "--out", str(out), "--reference", "--gpu-price", "3.6"]
+    said = CliRunner().invoke(command, options, catch_exceptions=False)
+    assert said.exit_code == 0
+    assert "3 entries" in said.output
+    assert {"report.html", "leaderboard.md", "leaderboard.csv", "leaderboard.tex", "charts"} <= {
+        path.name for path in out.iterdir()
+    }
+    names = {chart.name for chart in report_charts(read_report([run]))}
+    for name in names:
+        assert (out / "charts" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (out / "charts" / f"{name}.svg").read_text().startswith("<svg")
+    opened = browser.open(out / "report.html")
+    opened.drawn()
+    assert opened.clean()
+    row = next(r for r in json.loads((run / "results.json").read_text())["rows"]
+               if r["strategy"] == "maj" and r["k"] == 4 and r["level"] is None)  # fmt: skip
+    shown_accuracy = opened.run(
+        "document.querySelector('#board tr:has([data-value=\"maj@4\"]) strong').textContent"
+    )
+    assert shown_accuracy == f"{100 * row['accuracy']:.1f}"
+
+
+def test_an_earlier_report_is_replaced_and_its_charts_go(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "charts").mkdir(parents=True)
+    made = report()
+    old = report_page(made, report_charts(made), made=["charts/old.png", "../kept", "notes.txt"])
+    (out / "report.html").write_text(old)
+    for name in ("charts/old.png", "charts/mine.png", "notes.txt"):
+        (out / name).write_text("x")
+    (tmp_path / "kept").write_text("x")
+    options = [str(run_folder(tmp_path / "toy")), "--out", str(out), "--no-pictures"]
+    assert CliRunner().invoke(command, options, catch_exceptions=False).exit_code == 0
+    assert not (out / "charts/old.png").exists()
+    assert (out / "charts/mine.png").exists()
+    assert (out / "notes.txt").exists()
+    assert (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("name", ["report.html", "leaderboard.csv", "charts"])
+def test_what_is_no_report_of_ours_is_not_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match="not"):
+        CliRunner().invoke(command, ["nowhere", "--out", str(tmp_path)], catch_exceptions=False)
+    assert (tmp_path / name).read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_bad_input_is_one_sentence_and_writes_nothing(tmp_path: Path) -> None:
+    for run in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(UsageError):
+            CliRunner().invoke(
+                command, [str(run), "--out", str(tmp_path / "out")], catch_exceptions=False
+            )
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        CliRunner().invoke(command, ["x", "--out", str(tmp_path / "file")], catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_charts_have_names_of_their_own_and_only_files_letters() -> None:
+    made = report_charts(report(evil=True))
+    names = [chart.name for chart in made]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in names)
