@@ -87,7 +87,7 @@ def command(
     with open_run(out, config, disposable=True) as store:
         if store.resumed and _again(console, said, store, out, as_json, disagreements):
             return
-        work = Import(logs, given, metric=metric)
+        work = Import(logs, given, metric=metric, required=bool(benchmark))
         work.survey()
         progress = ScoreProgress(said, work.total, quiet=quiet)
         with progress:

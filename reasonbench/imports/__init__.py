@@ -10,12 +10,13 @@ sample answers; `bring` grades all of them into a run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reasonbench.errors import UsageError, unknown
 from reasonbench.imports import bounded, evalplus, inspect_log, lighteval, livecodebench, lm_eval
-from reasonbench.imports.samples import Imported, Log, Origin
+from reasonbench.imports.samples import Imported, Log, Origin, clean
 
 __all__ = ["FORMATS", "Imported", "Log", "Origin", "open_log", "recognise"]
 
@@ -48,7 +49,8 @@ def open_log(path: Path, form: str | None = None, metric: str | None = None) -> 
         raise unknown("format", form, FORMATS)
     if path.is_dir() and form != "evalplus":
         raise UsageError(f"{path} is a folder: name the files of {form} in it.")
-    return FORMATS[form](path, metric)
+    log = FORMATS[form](path, metric)
+    return replace(log, origin=clean(log.origin))
 
 
 def recognise(path: Path) -> str:

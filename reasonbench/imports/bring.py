@@ -45,14 +45,21 @@ class Import:
     """Logs on their way into a run. `survey` them first: it finds what is damaged."""
 
     def __init__(
-        self, logs: Sequence[Log], given: Sequence[Given], *, metric: str | None = None
+        self,
+        logs: Sequence[Log],
+        given: Sequence[Given],
+        *,
+        metric: str | None = None,
+        required: bool = False,
     ) -> None:
         """Args:
         logs: of one model.
         given: benchmarks whose problems are looked for.
         metric: whose verdict counts as the harness's own.
+        required: a benchmark that no sample answers is an error.
         """
         self.logs = logs
+        self.required = required
         self.metric = metric
         self.parts: dict[str, Part] = {}
         self.total = 0
@@ -70,7 +77,8 @@ class Import:
         """Read everything once: count it, and find what is damaged before anything is written.
 
         Raises:
-            UsageError: a log is damaged or holds no sample, or no sample has the wanted metric.
+            UsageError: a log is damaged or holds no sample; no sample has the wanted metric, or
+                answers a problem of a benchmark that was named.
         """
         for log in self.logs:
             for sample in log.samples():
@@ -83,6 +91,14 @@ class Import:
             known = ", ".join(list(self._metrics)[:10]) or "none"
             raise UsageError(f"no sample has a verdict of {self.metric!r}; scores in the log: "
                              f"{known}.")  # fmt: skip
+
+        missing = [name for name in self._given if name not in self.parts]
+        if self.required and missing:
+            kinds = {self._given[name].loaded.problems[0].question.kind for name in missing}
+            why = "by text or id"
+            if "choice" in kinds:
+                why = "letters count with the log's own targets, so leave --benchmark out"
+            raise UsageError(f"no sample answers a problem of {', '.join(missing)} ({why}).")
 
     def place(self, log: Log, sample: Imported) -> Problem:
         """The problem that a sample answers."""
@@ -163,8 +179,8 @@ class Import:
                 "deviations": [part.deviation(name) for name, part in self.parts.items()],
                 "notes": self._notes(),
             }
-            store.set_meta(PLAN, json.dumps(plan, ensure_ascii=False))
-            store.set_meta(AGREEMENT, json.dumps(written(agreement), ensure_ascii=False))
+            store.set_meta(PLAN, json.dumps(plan))
+            store.set_meta(AGREEMENT, json.dumps(written(agreement)))
             return Brought(await summarise(store, graders), agreement)
         finally:
             await graders.aclose()

@@ -26,6 +26,7 @@ _SHARED = 0.7
 """Share of a problem's words that the log's question must have where only the ids agree."""
 _LETTER = re.compile(r"\(?([A-Za-z])\)?\.?")
 _WORD = re.compile(r"\w+")
+_SPELLING = re.compile(r"[\s${},]|\\[dt](?=frac)|\\(?=frac)|\\(?:left|right|[!,;:])")
 
 
 class Given(NamedTuple):
@@ -56,12 +57,16 @@ class Known:
         """The problem that a sample answers.
 
         By its text, or by the last problem whose text stands inside the question that the model was
-        asked; else by an id of the source that is no mere number (of programs: by any), if the
-        question does not contradict it.
+        asked, if its answer is the log's target; else by an id of the source that is no mere number
+        (of programs: by any), if the question does not contradict it.
         """
         text = _normal(sample.question[-_SEARCHED:]) if sample.question else ""
         if text:
-            found = self._texts.get(text) or self._inside(text)
+            found = self._texts.get(text)
+            if found is None:
+                found = self._inside(text, sample.question or "")
+                if found is not None and not _same_gold(found, sample.target):
+                    found = None  # a worked example, not what was asked
             if found is not None:
                 return found
         for name in sample.ids:
@@ -71,7 +76,8 @@ class Known:
                     return problem
         return None
 
-    def _inside(self, text: str) -> Problem | None:
+    def _inside(self, text: str, question: str) -> Problem | None:
+        """The problem that ends last in a question; a short one must be a line of its own."""
         best: tuple[int, int] = (0, 0)
         found = None
         for at in range(len(text) - _HEAD + 1):
@@ -79,6 +85,15 @@ class Known:
                 end = at + len(known)
                 if (end, len(known)) > best and text.startswith(known, at):
                     best, found = (end, len(known)), self._texts[known]
+        end = len(text)
+        for line in reversed(question[-_SEARCHED:].splitlines()):
+            if end <= best[0]:
+                break
+            said = _normal(line)
+            for part in (said, said.partition(": ")[2]):  # "Question: 1 + 1?"
+                if part and part in self._texts:
+                    return self._texts[part]
+            end -= len(said) + bool(said)
         return found
 
 
@@ -156,6 +171,15 @@ def _agree(problem: Problem, sample: Imported) -> bool:
     words = set(_WORD.findall(problem.question.text))
     shared = words & set(_WORD.findall(text))
     return len(shared) >= _SHARED * len(words)
+
+
+def _same_gold(problem: Problem, target: str | None) -> bool:
+    """Whether a target is the problem's answer, as far as spelling shows; True without either."""
+    if problem.gold is None or not target:
+        return True
+    ours, theirs = (_SPELLING.sub("", gold).lstrip("0") for gold in
+                    (problem.gold, reference(target.strip())[0]))  # fmt: skip
+    return ours == theirs
 
 
 def _normal(text: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,31 @@ def named(value: object) -> str:
         return text
     digest = blake2b(text.encode(), digest_size=8).hexdigest()
     return f"{text[: LONGEST_NAME - 17]}…{digest}"
+
+
+def clean(origin: Origin) -> Origin:
+    """What a log says of itself, as a table can show it: short, finite, no lone surrogates."""
+
+    def short(text: str | None) -> str | None:
+        return named(text) if text else None
+
+    settings: dict[str, Any] = {}
+    for name, value in origin.settings.items():
+        if isinstance(value, str):
+            settings[name] = named(value)
+        elif isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+            settings[name] = value
+        elif texts(value):
+            settings[name] = [named(each) for each in value[:10]]
+    return replace(
+        origin,
+        version=short(origin.version) or "",
+        model=short(origin.model),
+        revision=short(origin.revision),
+        dtype=short(origin.dtype),
+        settings=settings,
+        notes=tuple(map(storable, origin.notes)),
+    )
 
 
 def number(value: object) -> float | None:

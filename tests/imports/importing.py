@@ -58,7 +58,9 @@ def bring(
     for name in names:
         benchmark = benchmarks.get(name)
         given.append(Given(benchmark, benchmarks.load(benchmark, data)))
-    work = Import([open_log(file, form, metric) for file in files], given, metric=metric)
+    work = Import(
+        [open_log(file, form, metric) for file in files], given, metric=metric, required=True
+    )
     run = folder / "run"
     with open_run(run, {"import": [file.name for file in files]}, disposable=True) as store:
         work.survey()

@@ -86,10 +86,11 @@ def test_epochs_have_the_same_order_in_an_archive_and_every_time(tmp_path: Path)
 def test_a_number_is_not_the_id_of_another_benchmarks_problem(tmp_path: Path) -> None:
     """inspect_ai numbers samples itself: only the text says which problem it is."""
     strange = inspect_sample(0, 1, "ANSWER: 5", "C", input="What is 2 + 3?", id="test-1")
-    path = write_inspect_json(tmp_path / "log.json", [strange])
+    samples = [strange, inspect_sample(0, 1, "ANSWER: 5", "C")]
+    path = write_inspect_json(tmp_path / "log.json", samples)
     made = bring(tmp_path, path, data=write_gsm8k(tmp_path), names=["gsm8k"])
     assert list(made.samples("inspect_evals/gsm8k")) == [("test-1", 0)]
-    assert made.accuracy() == 1.0
+    assert list(made.samples("gsm8k")) == [("test-0", 0)]
 
 
 @pytest.mark.parametrize(

@@ -195,5 +195,29 @@ def test_odd_ids_are_stored(tmp_path: Path) -> None:
     assert len(name) < 250
 
 
+def test_what_results_say_is_stored_whatever_it_is(tmp_path: Path) -> None:
+    path = write_lm_eval(tmp_path / "log", [lm_eval_row(0, ["\\boxed{\ud800}"], {"m": 1.0})])
+    beside = tmp_path / "log" / f"results_{DATE}.json"
+    results = json.loads(beside.read_text())
+    results["model_name"] = "m" * 10_000 + "\ud800"
+    results["config"] |= {"gen_kwargs": {"temperature": float("inf"), "top_p": "\ud800"},
+                          "limit": {"deep": [1]}}  # fmt: skip
+    results["configs"]["gsm8k"] = {"filter_list": [1, {"name": "\udfff"}]}
+    beside.write_text(json.dumps(results), encoding="utf-8")
+    made = bring(tmp_path, path)
+    assert len(made.results["model"]["model"]) < 250
+    pool = made.results["protocol"]["benchmarks"]["gsm8k"]["pools"]["imported"]
+    assert "temperature" not in pool
+    assert json.loads((made.folder / "results.json").read_text())["rows"]
+
+
+def test_a_benchmark_that_nothing_answers_is_told(tmp_path: Path) -> None:
+    row = lm_eval_row(0, [RIGHT], {"exact_match": 1.0})
+    row["doc"] = {"question": "What is one?"}
+    path = write_lm_eval(tmp_path / "log", [row])
+    with pytest.raises(UsageError, match="no sample answers a problem of gsm8k"):
+        bring(tmp_path, path, data=write_gsm8k(tmp_path), names=["gsm8k"])
+
+
 def test_recognised(tmp_path: Path) -> None:
     assert recognise(write_lm_eval(tmp_path, two_filters())) == "lm-eval"

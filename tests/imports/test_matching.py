@@ -44,10 +44,28 @@ def test_inside_a_prompt_the_last_problem_is_asked() -> None:
         assert match.id == wanted
 
 
-def test_short_problems_match_whole_texts_only() -> None:
-    found = known(problem("a/1", "1 + 1?"))
-    assert found.find(sample("1 + 1?")) is not None
+def test_a_short_problem_is_a_line_of_its_own() -> None:
+    found = known(problem("a/1", "1 + 1?"), problem("a/2", SECOND))
+    for text in (
+        "1 + 1?",
+        "Solve it.\n\n1 + 1?\n\nThink.",
+        f"{SECOND}\nQuestion: 1 +  1?\nAnswer:",
+    ):
+        match = found.find(sample(text))
+        assert match is not None
+        assert match.id == "a/1"
     assert found.find(sample("What is 11 + 1 + 1?")) is None
+    match = found.find(sample(f"Q: 1 + 1?\n2\n{SECOND}\nA:"))
+    assert match is not None
+    assert match.id == "a/2"
+
+
+def test_a_worked_example_is_not_what_was_asked() -> None:
+    """Its answer is not the log's target."""
+    found = known(problem("a/1", FIRST, "\\dfrac{1}{2}"))
+    asked = f"Q: {FIRST}\nA: 5\n\nQ: Something else?\nA:"
+    assert found.find(sample(asked, target="7")) is None
+    assert found.find(sample(asked, target="so $\\boxed{\\frac12}$")) is not None
 
 
 def test_ids_count_where_the_question_does_not_contradict_them() -> None:
