@@ -77,8 +77,11 @@ def _of_benchmark(report: Report, benchmark: str, series: Sequence[str]) -> Iter
 
     named = len(report.runs) > 1
     slug = _slug(benchmark)
-    for board in of(report.compute):
-        where = "" if len(of(report.compute)) == 1 else f", {short(board.model, 40)}"
+    boards = of(report.compute)
+    for board in boards:
+        alike = [one for one in boards if one.model == board.model]
+        told = board.model if len(alike) == 1 else " and ".join(board.runs)
+        where = "" if len(boards) == 1 else f", {short(told, 60)}"
         yield Chart(
             f"compute-{slug}", "compute", benchmark,
             "The dotted stairs are the Pareto set; large points are in it. Where its gain over the "

@@ -35,6 +35,7 @@ DOTS: dict[str, Any] = {
     "encoding": {
         "x": {"field": "x", "type": "quantitative"},
         "color": {"field": "name", "type": "nominal"},
+        "tooltip": {"field": "name"},
     },
 }
 ROWS = [("b", 2), ("a", 10), ("c", ""), ("a", 1)]
@@ -69,6 +70,16 @@ def test_what_it_was_given_is_text(browser: Browser, shell: Path) -> None:
     assert "␛[31mred" in shown(HOSTILE)
     assert opened.run("reasonbench.data('extra')") == HOSTILE
     assert opened.run("document.querySelectorAll('img').length") == 0
+
+
+def test_what_a_chart_tells_of_a_point_is_text(browser: Browser, shell: Path) -> None:
+    opened = browser.open(shell)
+    opened.drawn()
+    opened.do(lambda p: p.hover(".mark-symbol path >> nth=0"))
+    opened.do(lambda p: p.wait_for_selector("#vg-tooltip-element.visible"))
+    assert "<img src=http" in opened.texts("#vg-tooltip-element")[0]
+    assert opened.run("window.broken") is None
+    assert opened.clean()
 
 
 def test_a_head_sorts_down_then_up_and_says_so(browser: Browser, shell: Path) -> None:
