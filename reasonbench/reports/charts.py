@@ -187,7 +187,8 @@ def _compute(board: ComputeBoard, title: str, series: Sequence[str]) -> Spec:
         ]
     )
     names = list(dict.fromkeys(v["series"] for v in values))
-    order = names if several else [s for s in series if short(s) in names] or names
+    known = {short(s) for s in series}
+    order = names if several else [*series, *(name for name in names if name not in known)]
     look = by_series(order, names)
     in_set = {"test": "datum.pareto"}
     stairs: Spec = {

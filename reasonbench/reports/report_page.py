@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from reasonbench.reports.charts import Chart
-from reasonbench.reports.data import Entry, Protocol, Report, RunStack
+from reasonbench.reports.data import Entry, Protocol, Ranking, Report, RunStack
 from reasonbench.reports.exports import rank_text
 from reasonbench.reports.leaderboard import TRUNCATED
 from reasonbench.reports.page import page
@@ -60,7 +60,11 @@ def report_page(
     context = {
         "report": report,
         "lead": _lead(report),
-        "findings": [f for r in report.rankings if (f := _finding(r.benchmark, r, entries))],
+        "findings": [
+            found
+            for ranking in report.rankings
+            if (found := _finding(ranking, entries, named=len(report.runs) > 1))
+        ],
         "rows": [
             {
                 "entry": e,
@@ -107,27 +111,26 @@ def _lead(report: Report) -> str:
     )
 
 
-def _finding(benchmark: str, ranking: Any, entries: Mapping[str, Entry]) -> Finding | None:
+def _finding(ranking: Ranking, entries: Mapping[str, Entry], *, named: bool) -> Finding | None:
     ranked = [entries[i] for i in ranking.entries if entries[i].rank is not None]
     first = [e for e in ranked if e.rank is not None and e.rank.best == 1]
     if len(ranked) < 2 or not first:
         return None
     leader = first[0]
-    named = f"{short(leader.strategy, 60)} of {short(leader.run, 40)}"
-    if len({e.run for e in ranked}) == 1:
-        named = short(leader.strategy, 60)
+    who = short(leader.strategy, 60) + (f" of {short(leader.run, 40)}" if named else "")
     reached = ""
     if leader.accuracy is not None:
         value, low, high = (100 * part for part in leader.accuracy[:3])
         reached = f" ({value:.1f} %, 95 % interval {low:.1f} to {high:.1f})"
+    others = len(ranked) - 1
     if len(first) == 1:
-        said = f"{named} is first{reached}, ahead of {len(ranked) - 1} others"
+        said = f"{who} is first{reached}, ahead of {others} other{'s' * (others > 1)}"
     else:
         said = (
             f"{len(first)} of {len(ranked)} are tied for the first place; the highest estimate is "
-            f"{named}{reached}"
+            f"{who}{reached}"
         )
-    return Finding(benchmark, f"{said}. {ranking.problems:,} problems.")
+    return Finding(ranking.benchmark, f"{said}. {ranking.problems:,} problems.")
 
 
 def _said(entry: Entry) -> str:
