@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from reasonbench.reports.page import page
 from reasonbench.reports.panels import (
+    PANELS,
     Line,
     Panel,
     drawn,
@@ -81,8 +82,10 @@ def charts(
         rows = list(_evaluated(runs, axes, one.panel.name == "accuracy"))
         banded = one.panel.name == "accuracy"
         found.append(_chart(one.panel, runs, axes, rows, (1,), 1, "", banded, evaluated=True))
-    for panel in panels(runs):
+    for number, panel in enumerate(panels(runs)):
         rows = list(_logged(panel, runs, axes, spans))
+        if panel not in PANELS:  # a metric may be called anything
+            panel = panel._replace(name=f"metric-{number}")
         if rows:
             note = note_of(panel, runs)
             found.append(_chart(panel, runs, axes, rows, spans, smooth, note, panel.band))

@@ -250,7 +250,8 @@ def test_pictures_are_drawn(run: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     names = {path.name for path in out.iterdir()}
     assert {"overview.png", "accuracy.png", "reward-dollars.png", "margin.png"} <= names
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in out.iterdir())
+    assert (out / "curves.html").is_file()
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in out.glob("*.png"))
 
 
 def test_every_picture_has_marks(run: Path) -> None:
