@@ -71,7 +71,7 @@ def command(
     report = read_report(folders, references=reference)
     priced = ""
     if gpu_price is not None:
-        report = _priced(report, gpu_price)
+        report = priced_report(report, gpu_price)
         priced = f"Dollars: seconds of the run's GPUs at ${gpu_price:g} an hour each."
     charts = report_charts(report)
     drawn = [] if no_pictures else [f"{PICTURES}/{c.name}.{form}" for c in charts for form in FORMS]
@@ -144,12 +144,13 @@ def _viewer(viewer: Path | None, out: Path) -> str | None:
     return quote(os.path.relpath(page.resolve(), out.resolve()))
 
 
-def _priced(report: Report, price: float) -> Report:
+def priced_report(report: Report, price: float) -> Report:
     """The report with dollars by the seconds of each entry; what tokens cost stays as it was."""
     configs = {run.run: run.config for run in report.runs}
 
     def with_price(entry: Entry) -> Entry:
         config = configs[entry.run]
+        # a price of the GPU is the run's own; dollars without one are of tokens
         by_token = entry.dollars is not None and config.get("gpu_price") is None
         if entry.seconds is None or by_token:
             return entry

@@ -62,6 +62,7 @@ def report_charts(report: Report) -> list[Chart]:
         chart
         for benchmark in report.benchmarks
         for chart in _of_benchmark(report, benchmark, series)
+        if chart.spec["data"]["values"]
     ]
     names: dict[str, int] = {}
     unique = []

@@ -13,7 +13,7 @@ from reasonbench.reports.data import Entry, Protocol, Ranking, Report, RunStack
 from reasonbench.reports.exports import rank_text
 from reasonbench.reports.leaderboard import TRUNCATED
 from reasonbench.reports.page import page
-from reasonbench.reports.shown import short
+from reasonbench.reports.shown import short, shown
 
 MOST_GROUPS = 2_000
 """Rows of the table of levels and subjects."""
@@ -151,7 +151,8 @@ def _samples(entry: Entry, protocols: Iterable[Protocol], viewer: str | None) ->
             if pool is not None:
                 parts = (entry.run, pool, str(entry.weight_version))
                 source = "/".join(quote(part, safe="") for part in parts)
-                return f"{viewer}#/problems?source={quote(source, safe='')}"
+                benchmark = quote(shown(entry.benchmark), safe="")
+                return f"{viewer}#/problems?source={quote(source, safe='')}&benchmark={benchmark}"
     return viewer
 
 

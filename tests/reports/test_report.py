@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from reasonbench.cli.report import command
+from reasonbench.cli.report import command, priced_report
 from reasonbench.errors import UsageError
 from reasonbench.reports.charts import report_charts
 from reasonbench.reports.leaderboard import read_report
 from reasonbench.reports.report_page import report_page
 from reasonbench.reports.shown import shown
 from tests.reports.browser import DESKTOP, PHONE, Browser, Opened
-from tests.reports.report_data import EVIL, LONG, report
+from tests.reports.report_data import EVIL, LONG, entry, report
 from tests.stored_runs import Drawn, Item, write_run
 
 KINDS = {
@@ -127,7 +128,32 @@ def test_the_tables_stand_before_the_scripts(tmp_path: Path) -> None:
 
 def test_strategies_link_to_their_samples(tmp_path: Path) -> None:
     html = written(tmp_path, viewer="viewer/index.html").read_text()
-    assert 'href="viewer/index.html#/problems?source=run%2Fdrawn%2F0"' in html
+    assert 'href="viewer/index.html#/problems?source=run%2Fdrawn%2F0&amp;benchmark=sums"' in html
+
+
+def test_what_is_not_known_is_a_dash_and_has_no_chart(browser: Browser, tmp_path: Path) -> None:
+    nothing = replace(
+        report(), rankings=(), compute=(), curves=(), groups=(), caps=(), lengths=(),
+        solve_rates=(), calibrations=(), protocols=(), references=(),
+    )  # fmt: skip
+    unknown = replace(
+        entry(0, "cot@8", None), rank=None, truncated=None, mixed=None, flops=None, tokens_p95=None
+    )
+    nothing = replace(nothing, entries=(unknown,))
+    assert report_charts(nothing) == []
+    (tmp_path / "report.html").write_text(report_page(nothing, []))
+    opened = browser.open(tmp_path / "report.html")
+    assert opened.clean()
+    assert opened.texts("#board td:first-child") == ["–"]
+    assert "None" not in opened.texts("#board")[0]
+    assert (tmp_path / "report.html").stat().st_size < 60_000
+
+
+def test_a_price_makes_dollars_of_seconds_and_gpus() -> None:
+    priced = priced_report(report(), 3.6)
+    assert [e.dollars for e in priced.entries] == pytest.approx([0.5 * 2 * 3.6 / 3600] * 4)
+    by_token = replace(report(), entries=(entry(0, "cot@8", 0.5, dollars=7.0),))
+    assert priced_report(by_token, 3.6).entries[0].dollars == 7.0
 
 
 def run_folder(folder: Path) -> Path:
