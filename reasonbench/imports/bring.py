@@ -25,6 +25,8 @@ from reasonbench.verdicts import UNGRADABLE, grade, grade_answer
 LONGEST = 4 << 20
 """Characters of a response that is stored and graded."""
 
+CHANGED = "a log changed while it was read; import it again."
+
 UNKNOWN_MODEL = "unknown"
 
 
@@ -170,7 +172,7 @@ class Import:
             at_once = min(graders.in_flight(kind) for kind in self.kinds)
             jobs = self._jobs(store, graders, agreement, advance)
             if await together(jobs, store, at_once) != self.total:
-                raise UsageError("a log changed while it was read; import it again.")
+                raise UsageError(CHANGED)
             plan = {
                 "benchmarks": {
                     name: part.plan(name, self._given.get(name))
@@ -197,10 +199,12 @@ class Import:
             before = Counter(done)
             for sample in log.samples():
                 problem = self.place(log, sample)
-                pool = self.parts[problem.benchmark].pool
+                part = self.parts.get(problem.benchmark)
+                if part is None or part.programs != sample.program:
+                    raise UsageError(CHANGED)
                 of = (problem.benchmark, problem.id)
                 at = done[of] if sample.again is None else before[of] + sample.again
-                key = SampleKey(problem.benchmark, problem.id, pool, 0, at)
+                key = SampleKey(problem.benchmark, problem.id, part.pool, 0, at)
                 for name, score in sample.scores.items():
                     store.add_score(key, f"{log.origin.harness}:{name}", whole=score)
                 if sample.again is not None:

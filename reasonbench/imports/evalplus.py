@@ -124,7 +124,9 @@ def _folder(path: Path) -> Iterator[Imported]:
         folders = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     found = False
     for folder in folders:
-        files = [file for file in (path / folder).glob("*.py") if file.is_file()]
+        # a link could name any file of this machine
+        found_here = (path / folder).glob("*.py")
+        files = [file for file in found_here if file.is_file() and not file.is_symlink()]
         for file in sorted(files, key=_number):
             found = True
             yield _sample(str(file), folder.replace("_", "/", 1), _program(file))

@@ -206,7 +206,8 @@ def _asked(path: Path) -> dict[str, Any]:
 
 def _generation(found: Any) -> dict[str, Any]:
     if isinstance(found, str):  # "temperature=0.6,max_gen_toks=1024"
-        found = dict(part.split("=", 1) for part in found.split(",") if "=" in part)
+        pairs = (part.split("=", 1) for part in found.split(",") if "=" in part)
+        found = {name: _scalar(value) for name, value in pairs}
     if not isinstance(found, dict):
         return {}
     return {
@@ -214,6 +215,16 @@ def _generation(found: Any) -> dict[str, Any]:
         for theirs, ours in _GENERATION.items()
         if isinstance(found.get(theirs), str | int | float)
     }
+
+
+def _scalar(text: str) -> str | float | bool:
+    """A number or a truth value as such."""
+    if text in ("True", "False"):
+        return text == "True"
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _object(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:

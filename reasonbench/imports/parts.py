@@ -67,6 +67,10 @@ class Part:
             "harness_version": self.origin.version or None,
             "tasks": sorted(self.tasks),
             "files": list(self.files),
+            "tokens": "unknown" if self.blind else "recorded",
+            "ends": "recorded"
+            if not self.open_ended
+            else ("unknown" if self.open_ended == self.counts.total() else "recorded in part"),
         }
         return {
             "protocol": f"imported from {self.harness}",

@@ -82,6 +82,17 @@ def test_an_evalplus_folder(tmp_path: Path) -> None:
     assert verdicts(made) == ["correct", "correct", "incorrect"]
 
 
+def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.py"
+    secret.write_text("password", encoding="utf-8")
+    folder = tmp_path / "programs" / "HumanEval_0"
+    folder.mkdir(parents=True)
+    (folder / "0.py").symlink_to(secret)
+    (tmp_path / "programs" / "HumanEval_1").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="holds no programs"):
+        list(open_log(tmp_path / "programs").samples())
+
+
 def test_programs_without_a_benchmark_are_stored_ungraded(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "a.jsonl", [{"task_id": TASKS[0], "solution": WHOLE[TASKS[0]]}])
     made = bring(tmp_path, path)

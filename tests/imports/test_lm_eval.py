@@ -48,7 +48,8 @@ def test_lm_eval_golden(tmp_path: Path) -> None:
     task = made.results["protocol"]["benchmarks"]["gsm8k"]
     pool = task["pools"]["imported"]
     assert (pool["temperature"], pool["max_tokens"], pool["n"]) == (0.6, 512, 1)
-    assert (pool["top_p"], pool["few_shot"], pool["chat_template"]) == ("0.9", 5, True)
+    assert (pool["top_p"], pool["few_shot"], pool["chat_template"]) == (0.9, 5, True)
+    assert (pool["tokens"], pool["ends"]) == ("unknown", "unknown")
     assert task["protocol"] == "imported from lm-evaluation-harness 0.4.9"
     assert "what is measured here" in made.results["protocol"]["deviations"][0]
     notes = " ".join(made.results["protocol"]["notes"])
