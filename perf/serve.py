@@ -156,11 +156,16 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--strategy", default="maj@4")
     parser.add_argument("--reward")
+    parser.add_argument("--url", help="of a server that runs already, without /v1")
+    parser.add_argument("--pid", type=int, default=os.getpid(), help="its process")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--warm", type=float, default=10, help="seconds before memory counts")
     parser.add_argument("--parts", type=int, default=4, help="how often memory is read")
     args = parser.parse_args()
+    if args.url:
+        asyncio.run(measure(args, args.pid, args.url))
+        return
     process, url = start(args)
     try:
         asyncio.run(measure(args, process.pid, url))

@@ -74,7 +74,7 @@ def test_the_built_in_model_is_served(engine: str) -> None:
         pytest.skip(f"{engine} is not installed")
     args = ["--engine", engine, "--api-key-env", "SECRET", "-s", "maj@4", "-s", "wbon@4",
             "-s", "beam@4", "-s", "maj@16:temperature=5", "--reward", "builtin-prm",
-            "--reward-engine", engine]  # fmt: skip
+            "--reward-engine", "transformers"]  # fmt: skip
     with started(*args) as (process, url):
         client = openai.OpenAI(base_url=f"{url}/v1", api_key="s3cret", max_retries=0)
         names = [model.id for model in client.models.list()]
