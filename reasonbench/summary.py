@@ -48,6 +48,9 @@ SERVER = "server"
 REWARD = "reward"
 """meta key, with a colon and the reward's name behind it: what is known of that reward."""
 
+ENDS_UNKNOWN = {"truncated": None, "completed_accuracy": None}
+"""What a row says of samples of which nobody knows how they ended."""
+
 PROBLEMS_AT_ONCE = 8
 """Problems whose answers are classed at the same time."""
 
@@ -140,6 +143,9 @@ async def summarise(
                     benchmark, parse(spelled), measured, model, pricing, reward,
                     budget=plan.get("budget"), weight_version=version,
                 )  # fmt: skip
+                pool = task.get("pools", {}).get(task["strategies"][spelled], {})
+                if pool.get("ends") == "unknown":  # a log that does not say what was cut
+                    made_rows = ({**row, **ENDS_UNKNOWN} for row in made_rows)
                 found += made_rows if evaluation is None else _at_step(made_rows, evaluation, plan)
     results = {
         "schema": SCHEMA,

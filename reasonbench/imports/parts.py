@@ -97,8 +97,7 @@ class Part:
         if self.open_ended:
             of = "samples" if self.open_ended == total else f"{self.open_ended:,} samples"
             yield (
-                f"{name}: how {of} ended is unknown; what a token limit cut is not counted as "
-                "truncated"
+                f"{name}: how {of} ended is unknown; what a token limit cut is graded as it stands"
             )
         for reason, count in self.reasons.most_common():
             yield f"{name}: {count:,} of {total:,} samples are ungraded: {reason}"
