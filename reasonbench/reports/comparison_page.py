@@ -67,7 +67,9 @@ def charts(found: Comparison, data: dict[str, Any]) -> dict[str, Spec]:
     """Differences of all rows; problems and levels of the row that is chosen."""
     several = len({row["benchmark"] for row in data["rows"]}) > 1
     names = [short(row["label"], 60) for row in data["rows"]]
-    if several:
+    if several and len(set(names)) == 1:
+        names = [short(row["benchmark"], 60) for row in data["rows"]]
+    elif several:
         names = [
             f"{name} · {short(row['benchmark'], 40)}"
             for name, row in zip(names, data["rows"], strict=True)

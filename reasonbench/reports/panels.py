@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -204,12 +205,13 @@ def _metrics(panel: Panel, runs: Sequence[Training], axis: Axis, smooth: int) ->
     points: list[Point] = []
     for run in runs:
         place = run.places(axis)
+        starts = [x for stage in run.stages if (x := place(stage.step)) is not None]
         for called, names in series(panel, run):
             lines = [_line(run, name, place) for name in names]
             middle = lines[len(lines) // 2]
             if smooth > 1:
                 points += (Point(run.name, called, x, y, raw=True) for x, y in thinned(middle))
-                lines = [smoothed(line, smooth) for line in lines]
+                lines = [smoothed(line, smooth, starts) for line in lines]
             points += _band(run, called, lines) if panel.band else (
                 Point(run.name, called, x, y) for x, y in thinned(lines[0])
             )  # fmt: skip
@@ -259,12 +261,19 @@ def _band(run: Training, called: str, lines: Sequence[Line]) -> Iterator[Point]:
         yield Point(run.name, called, x, middle[x], low[x], high[x])
 
 
-def smoothed(line: Line, span: int) -> Line:
-    """The mean of the last `span` values at each point, of fewer at the beginning."""
-    total, found = 0.0, Line()
-    for index, (x, y) in enumerate(line):
-        total += y - (line[index - span][1] if index >= span else 0.0)
-        found.append((x, total / min(index + 1, span)))
+def smoothed(line: Line, span: int, starts: Sequence[float] = ()) -> Line:
+    """The mean of the last `span` values at each point, of fewer at the beginning.
+
+    Args:
+        starts: where stages begin: no mean reaches back over one.
+    """
+    found, kept, ahead = Line(), deque[float](maxlen=span), sorted(starts, reverse=True)
+    for x, y in line:
+        while ahead and x > ahead[-1]:
+            ahead.pop()
+            kept.clear()
+        kept.append(y)
+        found.append((x, math.fsum(kept) / len(kept)))
     return found
 
 

@@ -116,6 +116,7 @@ def _logged(
     """
     for run in runs:
         places = [run.places(axis) for axis in axes]
+        starts = [float(stage.step) for stage in run.stages]
         for called, names in series(panel, run):
             known = [
                 (float(s.step), [s.metrics[name] for name in names])
@@ -128,7 +129,9 @@ def _logged(
             middle, *ends = [lines[1], lines[0], lines[2]] if panel.band else lines
             kept = {step for step, _ in thinned(middle, THIN)}
             columns = [
-                [y for _, y in smoothed(line, span)] for span in spans for line in (middle, *ends)
+                [y for _, y in smoothed(line, span, starts)]
+                for span in spans
+                for line in (middle, *ends)
             ]
             for index, (step, _) in enumerate(middle):
                 if step in kept:

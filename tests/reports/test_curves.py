@@ -178,6 +178,8 @@ def test_smoothing_is_the_mean_of_the_last_values() -> None:
     line = [(float(x), y) for x, y in enumerate([1.0, 3.0, 5.0, 9.0])]
     assert smoothed(line, 2) == [(0.0, 1.0), (1.0, 2.0), (2.0, 4.0), (3.0, 7.0)]
     assert smoothed(line, 1) == line
+    # no mean reaches back over the beginning of a stage
+    assert smoothed(line, 3, [0.0, 1.0]) == [(0.0, 1.0), (1.0, 3.0), (2.0, 5.0), (3.0, 7.0)]
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300), st.integers(2, 60))
