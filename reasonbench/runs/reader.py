@@ -203,9 +203,15 @@ class Reader(SearchReader, TrainingReader):
         weight_version: int = 0,
         *,
         text: bool = False,
+        scores: bool = True,
     ) -> tuple[StoredSample, ...]:
-        """The samples of one problem in the order of their index; see `samples`."""
-        return self._samples((benchmark, problem_id, pool, weight_version), text)
+        """The samples of one problem in the order of their index; see `samples`.
+
+        Args:
+            text: load the completions' texts too.
+            scores: load what rewards say of them.
+        """
+        return self._samples((benchmark, problem_id, pool, weight_version), text, scores)
 
     def count(
         self,
@@ -263,7 +269,9 @@ class Reader(SearchReader, TrainingReader):
                 key = SampleKey(*series, sample)
                 yield key, self.completion(key), verdicts.get(sample)
 
-    def _samples(self, series: tuple[str, str, str, int], text: bool) -> tuple[StoredSample, ...]:
+    def _samples(
+        self, series: tuple[str, str, str, int], text: bool, scores: bool = True
+    ) -> tuple[StoredSample, ...]:
         columns = f"finish, stop_reason, tokens, seed, mean_logprob, self_certainty, {_USAGE}"
         found: dict[int, dict[str, Any]] = {}
         for row in self._rows(
@@ -294,8 +302,8 @@ class Reader(SearchReader, TrainingReader):
                 reason=reason,
                 answer_class=answer_class,
             )
-        for sample, scores in self._scores(series).items():
-            found.setdefault(sample, {})["scores"] = scores
+        for sample, by_reward in (self._scores(series) if scores else {}).items():
+            found.setdefault(sample, {})["scores"] = by_reward
         return tuple(StoredSample(sample, **found[sample]) for sample in sorted(found))
 
     def _scores(self, series: tuple[str, str, str, int]) -> dict[int, dict[str, Scores]]:

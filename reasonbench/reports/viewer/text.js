@@ -42,6 +42,8 @@ const viewer = (() => {
     if (code >= 0xd800 && code < 0xdc00) end -= 1; // not between the halves of a character
     box.append(...marked(text.slice(0, end), marks), "…");
     const button = h("button", { type: "button", click: () => {
+      // a direction for every line apart takes a browser minutes where a line has a megabyte
+      box.style.unicodeBidi = "isolate";
       box.replaceChildren(...marked(text, marks));
       button.remove();
       box.tabIndex = -1;
