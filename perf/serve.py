@@ -2,6 +2,9 @@
 
     python perf/serve.py                                  # 64 clients, 60 s, maj@4, built-in model
     python perf/serve.py --strategy beam@4 --reward builtin-prm
+    python perf/serve.py --no-model                       # an engine that answers at once
+
+With `--no-model` what is left is the server itself: its CPU time for a call is printed too.
 
 Every client asks one question after another, each question another one; one in eight asks for a
 stream. Memory is the resident set of the server and of all its children (vLLM's core is one).
@@ -21,10 +24,27 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+
+from reasonbench.grading.graders import Graders
+from reasonbench.server.app import Service, application
+from reasonbench.server.catalogue import Catalogue
+from reasonbench.server.counted import Counted
+from reasonbench.server.listen import Listener
+from reasonbench.server.solving import Solver
+from reasonbench.types import (
+    Completion,
+    Message,
+    ModelInfo,
+    Prompt,
+    RequestKey,
+    SamplingParams,
+    Usage,
+)
 
 
 @dataclass
@@ -99,12 +119,54 @@ def resident(pid: int) -> float:
     return total * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+class Instant:
+    """An engine that answers at once."""
+
+    def __init__(self) -> None:
+        self.info = ModelInfo("instant", "instant", "0", active_parameters=1)
+        self.in_flight = 1024
+        self.notice: str | None = None
+        self.aborted = Usage()
+
+    def render(self, messages: Sequence[Message], **more: object) -> Prompt:
+        return Prompt(tuple(range(40)), messages[-1].content)
+
+    async def sample(self, prompt: Prompt, params: SamplingParams, key: RequestKey) -> Completion:
+        await asyncio.sleep(0)
+        text = f"We add both.\n\n\\boxed{{{params.seed % 3}}}"
+        return Completion((1,) * 12, text, "stop", usage=Usage(0, 40, 12, requests=1))
+
+    def max_model_len(self) -> int:
+        return 4096
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def listen(strategy: str) -> None:
+    """Serve the engine that answers at once."""
+    engine, graders = Counted(Instant()), Graders()
+    service = Service(Solver(engine, graders), Catalogue([strategy], reward=False), engine)
+    listener = Listener(application(service), "127.0.0.1", 0)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listener.stop)
+    print(f"serving at http://127.0.0.1:{listener.port}/v1", file=sys.stderr, flush=True)
+    await listener.run_until_stopped()
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def start(args: argparse.Namespace) -> tuple[subprocess.Popen[str], str]:
     """The server and its address."""
     command = [sys.executable, "-m", "reasonbench", "serve", "--port", "0", "--model", args.model,
                "--engine", args.engine, "--strategy", args.strategy]  # fmt: skip
     if args.reward:
         command += ["--reward", args.reward]
+    if args.no_model:
+        command = [sys.executable, __file__, "--listen", "--strategy", args.strategy]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -123,7 +185,7 @@ async def measure(args: argparse.Namespace, pid: int, url: str) -> None:
             *(client(http, args.strategy, 10**9 + 1000 * i, warm, time.monotonic() + args.warm)
               for i in range(args.clients))
         )  # fmt: skip
-        load, memory = Load(), [resident(pid)]
+        load, memory, used = Load(), [resident(pid)], cpu(pid)
         began = time.monotonic()
         end = began + args.seconds
         clients = [
@@ -136,17 +198,20 @@ async def measure(args: argparse.Namespace, pid: int, url: str) -> None:
             )
             memory.append(resident(pid))
         await asyncio.gather(*clients)
+        used = cpu(pid) - used
         took = time.monotonic() - began
     calls = sum(load.statuses.values())
     errors = calls - load.statuses["200"]
     ordered = sorted(load.seconds)
-    print(f"{args.clients} clients, {took:.1f} s, {args.strategy}, {args.model}")
+    model = "no model" if args.no_model else args.url or args.model
+    print(f"{args.clients} clients, {took:.1f} s, {args.strategy}, {model}")
     print(f"calls {calls:,} ({calls / took:.1f}/s), errors {errors}: {dict(load.statuses)}")
     print(f"decoded tokens {load.tokens:,} ({load.tokens / took:,.0f}/s)")
     print(
         f"seconds a call: median {statistics.median(ordered):.2f}, "
         f"95 % {ordered[int(0.95 * len(ordered))]:.2f}, most {ordered[-1]:.2f}"
     )
+    print(f"CPU of the server's own process: {1000 * used / calls:.2f} ms a call")
     print(f"resident MiB, start to end: {', '.join(f'{m:,.0f}' for m in memory)}")
 
 
@@ -156,6 +221,8 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--strategy", default="maj@4")
     parser.add_argument("--reward")
+    parser.add_argument("--no-model", action="store_true", help="an engine that answers at once")
+    parser.add_argument("--listen", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--url", help="of a server that runs already, without /v1")
     parser.add_argument("--pid", type=int, default=os.getpid(), help="its process")
     parser.add_argument("--clients", type=int, default=64)
@@ -163,6 +230,9 @@ def main() -> None:
     parser.add_argument("--warm", type=float, default=10, help="seconds before memory counts")
     parser.add_argument("--parts", type=int, default=4, help="how often memory is read")
     args = parser.parse_args()
+    if args.listen:
+        asyncio.run(listen(args.strategy))
+        return
     if args.url:
         asyncio.run(measure(args, args.pid, args.url))
         return
