@@ -15,7 +15,7 @@ from reasonbench.engines.openai_http import Chunk, Wire
 from reasonbench.engines.openai_pace import Pace
 from reasonbench.engines.openai_requests import Request
 from reasonbench.engines.openai_served import Options
-from reasonbench.engines.openai_servers import Server, Servers
+from reasonbench.engines.openai_servers import Place, Server, Servers
 
 
 class Attempt(NamedTuple):
@@ -67,12 +67,17 @@ class Calls:
         avoid: Server | None = None
         while True:
             server = await self.servers.place(number, avoid)
+            place = Place(self.servers, server)
             sent = time.monotonic()
             first = sent if first is None else first
             attempt = begin()
             try:
                 found = await self.wire.post(
-                    f"{server.url}/{request.path}", request.body, failures, attempt.chunk
+                    f"{server.url}/{request.path}",
+                    request.body,
+                    failures,
+                    attempt.chunk,
+                    place.give,  # what takes that long may be lost, and must not hold up others
                 )
                 if attempt.chunk is None:
                     attempt.answer.add(found)
@@ -87,7 +92,7 @@ class Calls:
                 self.servers.served(server, tokens, sent)
                 return answer, time.monotonic() - first
             finally:
-                self.servers.give(server)
+                place.give()
             self._or_end(failed, failures, first)
             wait = pause(failures + refusals, failed, self._dice)
             if failed.kind == "busy":

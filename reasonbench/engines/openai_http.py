@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reasonbench.engines.openai_failure import Failure, in_body, of_status
 from reasonbench.engines.openai_pace import Pace
@@ -23,8 +23,19 @@ this many seconds, and one more for each so many of them. What drips more slowly
 _CONNECT = 10.0
 _LOOK = 0.25
 
+Late = Callable[[], None]
+"""Told once that a request takes longer than 95 % of the others."""
+
 Chunk = Callable[[dict[str, Any]], bool]
 """Told every chunk of a streamed answer; True ends the request."""
+
+
+class _Sent(NamedTuple):
+    """A request that is running: when it was sent, how often before, and who is told it is late."""
+
+    at: float
+    attempt: int
+    late: Late | None
 
 
 class Wire:
@@ -46,23 +57,29 @@ class Wire:
             trust_env=True,
         )
         self._pace = pace
-        self._running: dict[asyncio.Timeout, tuple[float, int]] = {}
+        self._running: dict[asyncio.Timeout, _Sent] = {}
         self._looking: asyncio.Task[None] | None = None
 
     async def post(
-        self, url: str, body: dict[str, Any], attempt: int, chunk: Chunk | None = None
+        self,
+        url: str,
+        body: dict[str, Any],
+        attempt: int,
+        chunk: Chunk | None = None,
+        late: Late | None = None,
     ) -> dict[str, Any]:
         """Send a request and read its answer.
 
         Args:
             attempt: how often it was sent before: it may take the longer.
             chunk: the answer is streamed, and this told of it; then {} is returned.
+            late: told when it takes long.
 
         Raises:
             Failure: it was not served.
         """
         data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        return await self._ask("POST", url, data, attempt, chunk)
+        return await self._ask("POST", url, data, attempt, chunk, late)
 
     async def get(self, url: str) -> dict[str, Any]:
         """See `post`."""
@@ -85,14 +102,20 @@ class Wire:
         await self._session.close()
 
     async def _ask(
-        self, method: str, url: str, data: bytes | None, attempt: int, chunk: Chunk | None
+        self,
+        method: str,
+        url: str,
+        data: bytes | None,
+        attempt: int,
+        chunk: Chunk | None,
+        late: Late | None = None,
     ) -> dict[str, Any]:
         from aiohttp import ClientConnectorError, ClientError, InvalidURL
 
         sent = time.monotonic()
         try:
             async with asyncio.timeout(self._pace.timeout) as clock:
-                self._watch(clock, sent, attempt)
+                self._watch(clock, _Sent(sent, attempt, late))
                 try:
                     async with self._session.request(method, url, data=data) as response:
                         return await self._read(response, chunk)
@@ -122,9 +145,9 @@ class Wire:
             chunk(found)
         return found
 
-    def _watch(self, clock: asyncio.Timeout, sent: float, attempt: int) -> None:
+    def _watch(self, clock: asyncio.Timeout, sent: _Sent) -> None:
         """End it when it takes too long, as the pace of the others will tell."""
-        self._running[clock] = (sent, attempt)
+        self._running[clock] = sent
         if self._looking is None:
             self._looking = asyncio.ensure_future(self._look())
 
@@ -133,10 +156,13 @@ class Wire:
             await asyncio.sleep(_LOOK)
             now = time.monotonic()
             loop = asyncio.get_running_loop()
-            for clock, (sent, attempt) in list(self._running.items()):
-                if now - sent > self._pace.allowed(attempt):
+            for clock, sent in list(self._running.items()):
+                if now - sent.at > self._pace.allowed(sent.attempt):
                     del self._running[clock]
                     clock.reschedule(loop.time())
+                elif sent.late is not None and now - sent.at > self._pace.usual:
+                    self._running[clock] = sent._replace(late=None)
+                    sent.late()
 
 
 async def _whole(response: ClientResponse) -> bytes:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 START = 16
 """Requests at once to begin with."""
 
 _LEAST = 8
-_HOLD = 8
+_HOLD = 4
 """Answers that a window needs, however few requests are in flight; and windows that a limit is kept
 for, after growing did not pay, until the next step is tried."""
 
-_FEW = 20
-_ENOUGH = 40
+_ENOUGH = 16
 _KEPT = 400
-"""Answers at a limit from which, and below which, shares of refusals can be compared; and from
-which on older ones count half."""
+"""Answers at a limit from which shares of refusals can be compared, and from which on older ones
+count half."""
 
-_ALIKE = 0.6
-_MOST = 0.4
+_MOST = 0.5
+"""Share of refusals from which a server is too busy in any case."""
+
+_SURE = 2.2
+"""Standard errors by which shares must differ."""
 
 
 class Limit:
@@ -25,13 +29,13 @@ class Limit:
 
     Growth: time is cut into windows, which last until as many requests as may be in flight, all
     sent in it, were answered. The limit doubles from window to window until that stops to pay,
-    then it grows by an eighth of what it was there. A step pays where goodput (tokens of
+    then it grows by a quarter of what it was there. A step pays where goodput (tokens of
     completions a second) grows by a fifth of what the limit grew by: as long as a server batches,
     more requests cost it little time; when latency grows as fast as the limit, they only queue.
 
-    Refusals (429, 503) halve it. The share of refusals at each limit is remembered: where half the
-    requests met almost as many (more than 0.6 of the share, itself below 0.4), they do not come of
-    too many requests, and the limit stays.
+    Refusals (429, 503) halve it: the first one, and then those of a server that refuses more than
+    half of the requests, or more of them than at half the limit (by a two-sample test over what is
+    remembered of each limit). Refusals that are as frequent there do not come of too many requests.
 
     Attributes:
         value: of now, ≥ 1.
@@ -48,7 +52,7 @@ class Limit:
         self._step = 0
         self._hold = 0
         self._before: tuple[int, float] | None = None
-        self._lowered = False
+        self._lowered = self._ever = False
         # by the limit's number of bits: all answers, and refusals among them
         self._answers: dict[int, tuple[float, float]] = {}
         self._open(0.0)
@@ -80,8 +84,9 @@ class Limit:
         self._note(sent, refused=True)
         if self._too_many():
             self.value = max(1, self.value // 2)
-            self._step = max(1, self.value // 8)
-            self._lowered, self._before, self._hold = True, None, 0
+            self._step = max(1, self.value // 4)
+            self._lowered = self._ever = True
+            self._before, self._hold = None, 0
             self._open(now)
         else:
             self._close(now)
@@ -100,16 +105,20 @@ class Limit:
     def _too_many(self) -> bool:
         """Whether a refusal says that the limit is too high."""
         if self._lowered and (self._came < _LEAST or self._refused <= self._came / 2):
-            return False  # it was just halved, and what that does has to be seen
+            return False  # it was just halved: first it is seen what that does
+        if not self._ever:
+            return True  # nothing is known yet
         level = self.value.bit_length()
-        answers, refusals = self._answers[level]
-        below = self._answers.get(level - 1, (0.0, 0.0))
-        if below[0] < _ENOUGH:
-            return True
-        if answers < _FEW:
+        here = self._answers[level]
+        if here[0] < _ENOUGH:
             return False
-        here, there = refusals / answers, below[1] / below[0]
-        return here >= _MOST or there <= _ALIKE * here
+        if here[1] > _MOST * here[0]:
+            return True
+        below = self._answers.get(level - 1, (0.0, 0.0))
+        if below[0] >= _ENOUGH:
+            return _more(here, below)
+        above = self._answers.get(level + 1, (0.0, 0.0))
+        return above[0] >= _ENOUGH and _more(above, here)
 
     def _close(self, now: float) -> None:
         """Decide, if it is the window's end, and begin the next one."""
@@ -124,7 +133,7 @@ class Limit:
             self._hold = 0 if self._doubling else 2
         if before is not None and goodput / before[1] - 1 < 0.2 * (self.value / before[0] - 1):
             self.value, self._hold = before[0], _HOLD
-            self._step = max(1, self.value // 8)
+            self._step = max(1, self.value // 4)
             self._doubling = False
         elif self._hold:
             self._hold -= 1
@@ -133,3 +142,10 @@ class Limit:
             more = self.value if self._doubling else max(1, self._step)
             self.value = min(self.most, self.value + more)
         self._open(now)
+
+
+def _more(here: tuple[float, float], below: tuple[float, float]) -> bool:
+    """Whether refusals are more frequent in the first of two (answers, refusals)."""
+    share = (here[1] + below[1]) / (here[0] + below[0])
+    error = math.sqrt(share * (1 - share) * (1 / here[0] + 1 / below[0]))
+    return here[1] / here[0] - below[1] / below[0] > _SURE * error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections import deque
 
@@ -48,5 +49,11 @@ class Pace:
             return float(min(self.timeout, _PROBE * doubled))
         if not self.factor or len(self._seen) < _ENOUGH:
             return self.timeout
-        usual = self._sorted[int(0.95 * (len(self._sorted) - 1))]
-        return float(min(self.timeout, max(_LEAST, self.factor * usual) * doubled))
+        return float(min(self.timeout, max(_LEAST, self.factor * self.usual) * doubled))
+
+    @property
+    def usual(self) -> float:
+        """Seconds in which 95 % came back; without end as long as too few did."""
+        if len(self._sorted) < _ENOUGH:
+            return math.inf
+        return self._sorted[int(0.95 * (len(self._sorted) - 1))]

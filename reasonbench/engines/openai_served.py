@@ -64,8 +64,8 @@ class Options(BaseModel):
     """Which route questions take: completions where a tokenizer is known, else chat."""
     timeout: float = Field(1800.0, gt=0, allow_inf_nan=False)
     """Seconds that no request may take longer than, counted from sending it."""
-    patience: float = Field(4.0, ge=0, allow_inf_nan=False)
-    """A request is sent again after this many times the longest that lately came back; 0: never."""
+    patience: float = Field(3.0, ge=0, allow_inf_nan=False)
+    """A request is sent again after so many times what 95 % of the last ones took; 0: never."""
     retries: int = Field(12, ge=0, le=1000)
     """How often a request that failed is sent again; "too busy" (429, 503) does not count."""
     outage: float = Field(120.0, gt=0, allow_inf_nan=False)

@@ -197,3 +197,16 @@ class Servers:
         for probe in self._probes:
             probe.cancel()
         await asyncio.gather(*self._probes, return_exceptions=True)
+
+
+class Place:
+    """One that was taken, and is given back once."""
+
+    def __init__(self, servers: Servers, server: Server) -> None:
+        self._servers = servers
+        self._server: Server | None = server
+
+    def give(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            self._servers.give(server)
