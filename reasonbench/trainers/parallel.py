@@ -36,6 +36,9 @@ T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others: the first writes checkpoints while they wait."""
 
+_SPAWN = "VLLM_WORKER_MULTIPROC_METHOD"
+"""How vLLM starts its processes: forked off one of a group they would take the group for theirs."""
+
 PATIENCE = timedelta(days=30)
 """How long a process waits for the first one's next order, which writes and evaluates meanwhile."""
 
@@ -83,9 +86,14 @@ def joined(device: str = "auto") -> Iterator[str]:
         torch.cuda.set_device(local)
     dist.init_process_group("gloo" if mine == "cpu" else "nccl", timeout=TIMEOUT)
     told = {name: os.environ.pop(name) for name in [*os.environ] if _is_torchruns(name)}
+    spawning = _SPAWN not in os.environ
+    if spawning:
+        os.environ[_SPAWN] = "spawn"
     try:
         yield mine
     finally:
+        if spawning:
+            del os.environ[_SPAWN]
         os.environ.update(told)
         dist.destroy_process_group()
 
