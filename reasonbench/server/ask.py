@@ -127,7 +127,7 @@ def read(body: bytes) -> Ask:
         messages=_messages(given.get("messages")),
         stream=stream,
         include_usage=options.get("include_usage", False),
-        temperature=fields.number("temperature", 0, 100),
+        temperature=fields.number("temperature", 0, 2),
         top_p=fields.number("top_p", 0, 1, above=True),
         top_k=fields.integer("top_k", 0),
         min_p=fields.number("min_p", 0, 1),

@@ -259,6 +259,7 @@ def test_adaptive_strategies_draw_what_they_need() -> None:
         ({"frequency_penalty": 0.5}, "frequency_penalty", "not served"),
         ({"temprature": 1}, "temprature", "did you mean 'temperature'?"),
         ({"temperature": -1}, "temperature", "at least 0"),
+        ({"temperature": 2.5}, "temperature", "at most 2"),
         ({"temperature": "hot"}, "temperature", 'got "hot"'),
         ({"top_p": 0}, "top_p", "above 0"),
         ({"max_tokens": 0}, "max_tokens", "at least 1"),
