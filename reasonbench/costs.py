@@ -99,6 +99,7 @@ class Measured:
             as many again on average for each that is not.
         completed, completed_right: how many ended by themselves and have a verdict, and the right
             ones of these.
+        cut: its budget ended inside the first sample, maybe before its first token.
     """
 
     pool: ProblemPool
@@ -119,6 +120,7 @@ class Measured:
     judging: JudgedBy | None = None
     aborted: int = 0
     whole: float | None = None
+    cut: bool = False
 
 
 class _Spent(NamedTuple):
@@ -205,7 +207,7 @@ def _has_tokens(m: Measured) -> bool:
 
 def _is_uncounted(m: Measured) -> bool:
     """Whether tokens of a completion are unknown: none is written without a token."""
-    return m.search is None and not all(m.tokens)
+    return m.search is None and not m.cut and not all(m.tokens)
 
 
 def _spent(k: int, m: Measured) -> list[_Spent]:

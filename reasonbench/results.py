@@ -193,6 +193,7 @@ def _cut(
         completed=0,
         completed_right=0,
         read=(0,),
+        cut=True,
     )
 
 

@@ -13,13 +13,14 @@ from reasonbench.grading.ends import ends
 from reasonbench.grading.graders import Graders
 from reasonbench.plan import Pool
 from reasonbench.policy import Meter, Path, Policy
+from reasonbench.rewarding import stored_as
 from reasonbench.rewards.base import Reward
 from reasonbench.runs.searches import FAILED
 from reasonbench.runs.store import RunStore
 from reasonbench.runs.stored import SampleKey, StoredSearch
 from reasonbench.seeds import request_seed
 from reasonbench.strategies.base import REWARD
-from reasonbench.strategies.search import Judge
+from reasonbench.strategies.search import Judge, Search
 from reasonbench.tree import Node
 from reasonbench.types import Completion, Message, Problem, Prompt, Question, Usage, Verdict
 from reasonbench.verdicts import grade
@@ -162,13 +163,23 @@ async def search(
     done.usage += read_only(meter.usage)
     done.tokens = meter.usage.decode_tokens
     await _keep(
-        problem, (*where, weight_version), prompt, policy, done, store, graders, judging, seed
-    )
+        problem,
+        strategy,
+        (*where, weight_version),
+        prompt,
+        policy,
+        done,
+        store,
+        graders,
+        judging,
+        seed,
+    )  # fmt: skip
     return done
 
 
 async def _keep(
     problem: Problem,
+    strategy: Search,
     where: tuple[str, str, str, int],
     prompt: Prompt,
     policy: Policy,
@@ -186,7 +197,7 @@ async def _keep(
         completion = _solution(node, prompt, node_seed, key.weight_version)
         store.add_completion(key, completion)
         if judging is not None:
-            _keep_scores(store, key, judging, node)
+            _keep_scores(store, key, stored_as(judging.name, strategy), judging, node)
         verdict = await grade(graders, problem, completion)
         store.add_verdict(key, verdict)
         done.verdicts.append(verdict)
@@ -208,12 +219,12 @@ async def _keep(
     )
 
 
-def _keep_scores(store: RunStore, key: SampleKey, judging: Judging, node: Node) -> None:
+def _keep_scores(store: RunStore, key: SampleKey, name: str, judging: Judging, node: Node) -> None:
     if judging.reward.info.kind == "outcome":
-        store.add_score(key, judging.name, whole=math.nan if node.score is None else node.score)
+        store.add_score(key, name, whole=math.nan if node.score is None else node.score)
     else:
         scores = [math.nan if score is None else score for score in node.scores()]
-        store.add_score(key, judging.name, scores)
+        store.add_score(key, name, scores)
 
 
 def _solution(node: Node, prompt: Prompt, seed: int, weight_version: int) -> Completion:

@@ -52,6 +52,13 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(strategies.BUILTIN, "raising", "tests.evaluation.searched:Raising")
 
 
+def test_a_search_with_steps_of_its_own_finds_its_scores_again(tmp_path: Path) -> None:
+    _, _, usual = run(tmp_path)
+    _, _, own = run(tmp_path, name="own", strategy=["beam@4:m=2,step=\\n\\n|;;"])
+    assert headline(own.results)["unscored"] == headline(usual.results)["unscored"] == 0
+    assert headline(own.results)["accuracy"] == headline(usual.results)["accuracy"] == 1.0
+
+
 def test_solutions_scores_verdicts_and_the_tree_are_stored(tmp_path: Path) -> None:
     _, observer, done = run(tmp_path)
     states = columns(tmp_path / "run", "SELECT problem_id, state FROM traces ORDER BY 1")
