@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reasonbench.cli.table import percent, quantity
-from reasonbench.cli.terminal import visible
+from reasonbench.cli.terminal import plain_table, visible
 from reasonbench.metrics import Interval
 from reasonbench.reports.comparison import Comparison, ProblemSets
 from reasonbench.reports.contrast import Change, Contrast, Verdict, p_text, sentence
@@ -82,22 +82,8 @@ def print_comparison(console: Console, found: Comparison) -> None:
         console.print(visible(f"note: {note}"), style="yellow")
 
 
-def _table(*columns: tuple[str, int], left: int = 1) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for number, (title, width) in enumerate(columns):
-        text = number < left
-        table.add_column(
-            title,
-            min_width=width,
-            justify="left" if text else "right",
-            overflow="fold",
-            no_wrap=not text,
-        )
-    return table
-
-
 def _main(rows: Sequence[Contrast]) -> Table:
-    table = _table(
+    table = plain_table(
         ("strategy", 8), ("A acc.", 11), ("B acc.", 11), ("B − A", 13), ("p", 7), ("r", 5),
         ("finds", 5), ("needs", 5),
     )  # fmt: skip
@@ -118,7 +104,7 @@ def _main(rows: Sequence[Contrast]) -> Table:
 
 
 def _shares(rows: Sequence[Contrast]) -> Table:
-    table = _table(
+    table = plain_table(
         ("strategy", 8), ("", 1), ("samples", 7), ("cut", 5), ("none", 5), ("ungr.", 5),
         ("tokens", 7), left=2,
     )  # fmt: skip
@@ -139,7 +125,7 @@ def _shares(rows: Sequence[Contrast]) -> Table:
 
 def _equal(rows: Sequence[Contrast]) -> Table:
     """Both at the same tokens, or why not."""
-    table = _table(
+    table = plain_table(
         ("at equal compute", 16), ("tokens", 6), ("A acc.", 11), ("B acc.", 11), ("B − A", 13),
         ("p", 7),
     )  # fmt: skip
@@ -168,7 +154,7 @@ def _equal(rows: Sequence[Contrast]) -> Table:
 def _in_full(console: Console, one: Contrast, prefix: str) -> None:
     """By level, and the problems that changed sides."""
     if one.levels:
-        table = _table(
+        table = plain_table(
             (f"{prefix}level", 8), ("problems", 8), ("A acc.", 11), ("B acc.", 11),
             ("B − A", 13), ("p", 7),
         )  # fmt: skip

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from reasonbench.cli.plot import plot
 from reasonbench.cli.table import percent, quantity
+from reasonbench.cli.terminal import plain_table
 from reasonbench.frontier import Board, Judged, Status
 from reasonbench.metrics import Interval
 from reasonbench.optimal import BinResult, Choice, Optimal
@@ -65,24 +66,9 @@ def print_board(
         console.print(f"note: {note}", style="yellow")
 
 
-def _table(*columns: tuple[str, int], left: int = 1) -> Table:
-    """Columns with titles and least widths, the first `left` of them texts."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for number, (title, width) in enumerate(columns):
-        text = number < left
-        table.add_column(
-            title,
-            min_width=width,
-            justify="left" if text else "right",
-            overflow="fold",
-            no_wrap=not text,
-        )
-    return table
-
-
 def _points(board: Board, judged: Sequence[Judged], *, several: bool) -> Table:
     columns = [("", 1), ("strategy", 10), *([("run", 4)] if several else [])]
-    table = _table(
+    table = plain_table(
         *columns, ("tokens", 6), ("acc.", 5), ("95 % interval", 13), ("cut", 4),
         ("against", 8), ("difference", 20), left=len(columns),
     )  # fmt: skip
@@ -112,7 +98,7 @@ def _points(board: Board, judged: Sequence[Judged], *, several: bool) -> Table:
 
 
 def _budgets(chosen: Optimal) -> Table:
-    table = _table(
+    table = plain_table(
         ("budget", 6), ("optimal", 7), ("95 % interval", 13), ("tokens", 6), ("single", 6),
         ("tokens", 6), ("gain", 20), ("single is", 9), left=0,
     )  # fmt: skip
@@ -136,7 +122,7 @@ def _choices(chosen: Optimal) -> Table:
     count = max(len(at.bins) for at in chosen.curve)
     titles = [f"bin {b + 1}" for b in range(count)]
     titles[0], titles[-1] = f"{titles[0]} (hard)", f"{titles[-1]} (easy)"
-    table = _table(("budget", 6), *((title, 8) for title in titles), left=1 + count)
+    table = plain_table(("budget", 6), *((title, 8) for title in titles), left=1 + count)
     table.columns[0].justify = "right"
     for at in chosen.curve:
         table.add_row(quantity(at.budget), *(_bin(chosen, found) for found in at.bins))

@@ -17,6 +17,7 @@ from typing import Any
 from reasonbench.errors import UsageError, unknown
 from reasonbench.imports import bounded, evalplus, inspect_log, lighteval, livecodebench, lm_eval
 from reasonbench.imports.samples import Imported, Log, Origin, clean
+from reasonbench.runs.rows import reading
 
 __all__ = ["FORMATS", "Imported", "Log", "Origin", "open_log", "recognise"]
 
@@ -61,7 +62,7 @@ def recognise(path: Path) -> str:
     """
     if path.is_dir():
         return "evalplus"
-    with bounded.reading(path) as stream:
+    with reading(path) as stream:
         magic = stream.read(4)
     if magic[:2] == b"PK":
         return "inspect"

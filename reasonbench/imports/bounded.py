@@ -6,22 +6,19 @@ characters. Nothing that a file says is used as a path.
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from reasonbench.errors import UsageError
+from reasonbench.runs.rows import reading
 
 LARGEST = 128 << 20
 """Characters, or bytes, of one line, element or entry."""
 
 _CHUNK = 1 << 16
-_GZIP = b"\x1f\x8b"
 _SPACE = " \t\n\r"
 _UNDECIDED = frozenset({"", ".", *(e + sign for e in "eE" for sign in ("", "+", "-"))})
 """What may stand between a number and the end of what was read, if the number goes on."""
@@ -120,30 +117,6 @@ def members(path: Path, *spread: str) -> Iterator[tuple[str, int, Any]]:
                 if name not in spread or value is not None:
                     yield name, line, value
         cursor.end()
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked where it is gzip.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == _GZIP
-            raw.seek(0)
-            if packed:
-                with gzip.GzipFile(fileobj=raw) as plain:
-                    yield plain  # type: ignore[misc]
-            else:
-                yield raw
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text: {error.reason}.") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UsageError(f"{path} is a broken gzip file: {error}.") from None
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}.") from None
 
 
 class _Cursor:

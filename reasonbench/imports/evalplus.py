@@ -17,12 +17,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reasonbench.errors import UsageError
 from reasonbench.imports import bounded
 from reasonbench.imports.samples import Imported, Log, Origin, named
+from reasonbench.runs.rows import reading
 
 HARNESS = "evalplus"
 
@@ -56,13 +58,13 @@ def read(path: Path, metric: str | None = None) -> Log:
     model = match["model"].replace("--", "/") if match else None
     notes: tuple[str, ...] = ()
     if path.is_dir():
-        beside, samples = path / "eval_results.json", lambda: _folder(path)
+        beside, samples = path / "eval_results.json", partial(_folder, path)
         if beside.is_file():
             notes = (f"its verdicts are in {beside.name}: import that file to compare them",)
     elif is_results(path):
-        samples = lambda: _results(path, metric)  # noqa: E731
+        samples = partial(_results, path, metric)
     else:
-        samples = lambda: _lines(path)  # noqa: E731
+        samples = partial(_lines, path)
     return Log(path, Origin(HARNESS, model=model, settings=settings, notes=notes), samples)
 
 
@@ -155,7 +157,7 @@ def _number(file: Path) -> tuple[int, str]:
 
 
 def _program(file: Path) -> str:
-    with bounded.reading(file) as stream:
+    with reading(file) as stream:
         raw = stream.read(LONGEST_PROGRAM + 1)
     if len(raw) > LONGEST_PROGRAM:
         raise UsageError(f"{file} is larger than {LONGEST_PROGRAM >> 20} MB.")

@@ -21,6 +21,7 @@ from typing import Any
 from reasonbench.errors import UsageError
 from reasonbench.imports import archive, bounded
 from reasonbench.imports.samples import Imported, Log, Origin, count, named, number, texts, verdict
+from reasonbench.runs.rows import reading
 from reasonbench.types import Finish
 
 HARNESS = "inspect_ai"
@@ -72,7 +73,7 @@ def read(path: Path, metric: str | None = None) -> Log:
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a zip archive, by its first bytes."""
-    with bounded.reading(path) as stream:
+    with reading(path) as stream:
         return stream.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
 
 

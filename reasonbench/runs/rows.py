@@ -66,7 +66,7 @@ def read_values(path: Path) -> Iterator[Value]:
     if not path.is_file():
         what = "is not a file" if path.exists() else "does not exist"
         raise UsageError(f"{path} {what}.")
-    with _reading(path) as stream:
+    with reading(path) as stream:
         first = next((line for line in stream if line.strip()), b"")
         more = any(line.strip() for line in stream)
     if not first:
@@ -76,7 +76,7 @@ def read_values(path: Path) -> Iterator[Value]:
     elif _is_lines(path) or (_is_object(first) and (more or not _is_json(path))):
         yield from _lines(path)
     else:
-        with _reading(path) as stream:
+        with reading(path) as stream:
             text = _text(path, stream.read(), 1)
         yield Value(1, _decoded(path, text, 1), alone=True)
 
@@ -101,7 +101,7 @@ def kind(value: Any) -> str:
 
 
 def _lines(path: Path) -> Iterator[Value]:
-    with _reading(path) as stream:
+    with reading(path) as stream:
         for number, line in enumerate(stream, 1):
             if line.strip():
                 text = _text(path, line.rstrip(), number)
@@ -110,7 +110,7 @@ def _lines(path: Path) -> Iterator[Value]:
 
 def _array(path: Path) -> Iterator[Value]:
     decoder = json.JSONDecoder()
-    with _reading(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="\n") as stream:
+    with reading(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="\n") as stream:
         buffer, at, line, counted, ended = stream.read(_CHUNK), 0, 1, 0, False
         wanted = "["
         while True:
@@ -179,8 +179,12 @@ def _broken(path: Path, line: int, error: Exception) -> UsageError:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
-    """The bytes of a file, unpacked."""
+def reading(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+    """The bytes of a file, unpacked where it is gzip.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == _GZIP

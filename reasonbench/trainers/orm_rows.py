@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 from reasonbench.errors import UsageError
+from reasonbench.metrics.calibration import auc
 from reasonbench.runs.rows import read_rows
 from reasonbench.trainers import checkpoint, parallel, preference_losses
 from reasonbench.trainers.checkpoint import Progress
@@ -53,7 +54,6 @@ from reasonbench.trainers.preference_rows import (
     make_groups,
 )
 from reasonbench.trainers.reward_config import OrmConfig
-from reasonbench.trainers.reward_metrics import auc
 from reasonbench.trainers.reward_model import load_backbone
 from reasonbench.trainers.run_record import LOG, write_summary
 from reasonbench.trainers.sft import LogRow

@@ -211,7 +211,7 @@ class Learner:
 
         `steps` is how many scores they are over; nothing where no solution fits in `max_length`.
         """
-        from reasonbench.trainers.reward_metrics import auc
+        from reasonbench.metrics.calibration import auc
 
         self.model.eval()
         scores, targets, loss, weight = list[float](), list[float](), 0.0, 0.0

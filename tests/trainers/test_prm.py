@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from reasonbench.builtin.tokenizer import build_tokenizer
 from reasonbench.cli.train import train as cli
 from reasonbench.errors import UsageError
+from reasonbench.metrics.calibration import auc
 from reasonbench.trainers import prm
 from reasonbench.trainers.batching import Position
 from reasonbench.trainers.labels import Solution
@@ -22,7 +23,6 @@ from reasonbench.trainers.prm import PrmConfig, step_targets
 from reasonbench.trainers.reward_config import parse_reward
 from reasonbench.trainers.reward_data import RowMaker, RowPlan, hold_out
 from reasonbench.trainers.reward_labels import Labelled
-from reasonbench.trainers.reward_metrics import auc
 from reasonbench.trainers.reward_model import load_backbone, row_scores, use_tree_attention
 from reasonbench.trainers.reward_rows import Target, bundles, line, pad_rows, slipped, step_tree
 from reasonbench.trainers.reward_training import Learner, run
