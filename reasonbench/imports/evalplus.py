@@ -7,7 +7,9 @@ Written against version 0.3.1 and the commits after it (26d6d00, `evalplus/data/
   goes on from the prompt); gzip too;
 - `…_eval_results.json` and `….eval_results.json`: `{"eval": {task_id: [{"solution", "base_status",
   "plus_status", …}]}}`, with EvalPlus's verdicts;
-- a folder with a folder for each task, `HumanEval_0/0.py`, `eval_results.json` in it or not.
+- a folder with a folder for each task, `HumanEval_0/0.py`, `eval_results.json` in it or not;
+- `….raw.jsonl` and folders whose names end in `.raw`: the responses that the programs were taken
+  from (of a model that completes, the prompt and its completion).
 
 None of them holds tokens or says how a response ended.
 """
@@ -16,7 +18,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,7 @@ _NAME = re.compile(
     r"(?P<model>.+?)_(?P<backend>[a-z]+)_temp_(?P<temperature>\d+(?:\.\d+)?)(?=\W|$)"
 )
 _RESULTS = re.compile(r"[._]eval_results\.json$")
+_RAW = re.compile(r"\.raw(?:\.jsonl)?(?:\.gz)?$")
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
@@ -57,6 +61,7 @@ def read(path: Path, metric: str | None = None) -> Log:
         settings = {"temperature": float(match["temperature"]), "backend": match["backend"]}
     model = match["model"].replace("--", "/") if match else None
     notes: tuple[str, ...] = ()
+    samples: Callable[[], Iterator[Imported]]
     if path.is_dir():
         beside, samples = path / "eval_results.json", partial(_folder, path)
         if beside.is_file():
@@ -65,6 +70,8 @@ def read(path: Path, metric: str | None = None) -> Log:
         samples = partial(_results, path, metric)
     else:
         samples = partial(_lines, path)
+    if _RAW.search(path.name):
+        programs, samples = samples, lambda: _responses(programs())
     return Log(path, Origin(HARNESS, model=model, settings=settings, notes=notes), samples)
 
 
@@ -89,6 +96,12 @@ def _lines(path: Path) -> Iterator[Imported]:
         if not isinstance(text, str | None):
             raise UsageError(f"{where}: its program is no text.")
         yield _sample(where, row["task_id"], text, continues=not whole)
+
+
+def _responses(programs: Iterator[Imported]) -> Iterator[Imported]:
+    """What stands for a program is the whole response: our extraction finds the program in it."""
+    for sample in programs:
+        yield replace(sample, program=sample.continues)
 
 
 def _results(path: Path, metric: str | None) -> Iterator[Imported]:

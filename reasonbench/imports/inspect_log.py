@@ -234,14 +234,30 @@ def _value(value: Any) -> float | None:
 
 
 def _usage(row: Mapping[str, Any], model: Any) -> tuple[int | None, int | None]:
-    """Tokens of the prompts and of what the model wrote; a grader's own are not counted."""
+    """Tokens of the prompts and of what the model wrote; a grader's own are not counted.
+
+    Where `model_usage` is empty (logs of 2024), the output's own usage covers one request.
+    """
     used = row.get("model_usage")
     found = used.get(model) if isinstance(used, dict) else None
+    if not used:
+        found = _usage_of_one(row)
     if not isinstance(found, dict):
         return None, None
     asked = [count(found.get(f"input_tokens{part}")) for part in ("", "_cache_read",
                                                                 "_cache_write")]  # fmt: skip
     return sum(tokens or 0 for tokens in asked) or None, count(found.get("output_tokens"))
+
+
+def _usage_of_one(row: Mapping[str, Any]) -> Any:
+    """The usage of the last request, where there was no other."""
+    messages = row.get("messages")
+    if not isinstance(messages, list):
+        return None
+    turns = [m for m in messages if isinstance(m, dict) and m.get("role") == "assistant"
+             and m.get("source", "generate") == "generate"]  # fmt: skip
+    output = row.get("output")
+    return output.get("usage") if len(turns) == 1 and isinstance(output, dict) else None
 
 
 def _origin(header: Mapping[str, Any], spec: Mapping[str, Any]) -> Origin:

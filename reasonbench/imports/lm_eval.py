@@ -106,7 +106,7 @@ def _of_row(
         options=_options(doc),
         document=doc,
     )
-    written, failure = _responses(row["resps"])
+    written, failure = _responses(row)
     for sample in range(max(1, len(written))):
         own, label = _of_sample(scores, sample, max(1, len(written)), wanted)
         if again:
@@ -117,18 +117,32 @@ def _of_row(
             yield replace(one, text=written[sample], scores=own, label=label)
 
 
-def _responses(resps: Any) -> tuple[list[str], str | None]:
+def _responses(row: Mapping[str, Any]) -> tuple[list[str], str | None]:
     """The texts of a document's one request, or why there are none."""
+    resps = row["resps"]
     if not isinstance(resps, list) or not resps:
         return [], "the log holds no response"
     found = resps[0] if isinstance(resps[0], list) else resps[:1]
-    if any(isinstance(each, list) for each in found):
+    if any(isinstance(each, list) for each in found) or _is_scored(row.get("arguments")):
         return [], "the harness compared log-probabilities of answers; nothing was written"
     if len(resps) > 1:
         return [], "the harness made several requests for one problem"
     if not found or not texts(found):
         return [], "the log holds no response"
     return found, None
+
+
+def _is_scored(arguments: Any) -> bool:
+    """Whether a request asked for the log-probability of a text.
+
+    One that generates has its settings beside the prompt; the log-probability of a whole document
+    is written as a number in quotes, which would pass for a response.
+    """
+    if isinstance(arguments, list):  # before 0.4.3
+        request = arguments[0] if arguments else None
+        return isinstance(request, list) and not any(map(_is, request))
+    request = arguments.get("gen_args_0") if isinstance(arguments, dict) else None
+    return isinstance(request, dict) and not any(map(_is, request.values()))
 
 
 def _scores(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from reasonbench.benchmarks import Benchmark, Loaded
 from reasonbench.errors import UsageError
+from reasonbench.grading.choice import LETTERS
 from reasonbench.imports.samples import Imported, named
 from reasonbench.imports.tasks import is_code
 from reasonbench.recorded_problems import reference
@@ -117,6 +118,9 @@ def own_problem(sample: Imported, name: str) -> Problem:
         return _ungradable(question, "the log gives no single reference answer", None)
     gold, how = reference(target)
     letter = _LETTER.fullmatch(gold)
+    if len(sample.options) > len(LETTERS) and (letter is not None or gold in sample.options):
+        why = f"a choice among more than {len(LETTERS)} options"
+        return _ungradable(question, why, sample.target)
     if letter is not None and (sample.options or letter[1].isupper()):
         data = {"options": sample.options} if sample.options else {}
         question = replace(question, kind="choice", data=data)

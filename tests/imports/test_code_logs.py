@@ -71,6 +71,19 @@ def test_evalplus_results_are_compared(tmp_path: Path) -> None:
     assert base == [True, False, True, False]
 
 
+def test_raw_outputs_of_evalplus_are_responses(tmp_path: Path) -> None:
+    """Beside the programs lies what they were taken from; a model that completes has no fences."""
+    rows = [
+        {"task_id": TASKS[0], "solution": f"Here it is:\n```python\n{WHOLE[TASKS[0]]}```\nDone."},
+        {"task_id": TASKS[1], "solution": WHOLE[TASKS[1]]},
+        {"task_id": TASKS[2], "solution": "I cannot."},
+    ]
+    path = write_rows(tmp_path / "m_openai_temp_0.0.raw.jsonl", rows)
+    made = bring(tmp_path, path, data=write_benchmark(tmp_path), names=["humaneval"])
+    assert verdicts(made) == ["correct", "correct", "incorrect"]
+    assert list(made.results["protocol"]["benchmarks"]["humaneval"]["pools"]) == ["imported"]
+
+
 def test_an_evalplus_folder(tmp_path: Path) -> None:
     for task, number, program in ((TASKS[0], 0, WHOLE[TASKS[0]]), (TASKS[0], 10, "x"),
                                   (TASKS[0], 2, WHOLE[TASKS[0]])):  # fmt: skip

@@ -147,6 +147,19 @@ def test_partly_counted_tokens_are_not_used(tmp_path: Path) -> None:
     assert "1 of 2 samples are unknown" in " ".join(made.results["protocol"]["notes"])
 
 
+def test_usage_of_the_only_request_counts_where_that_of_the_sample_is_missing(
+    tmp_path: Path,
+) -> None:
+    samples = [inspect_sample(at, 1, "5", "C", model_usage={}) for at in (0, 1)]
+    for at, sample in enumerate(samples):
+        sample["output"]["usage"] = {"input_tokens": 66, "output_tokens": 2, "total_tokens": 68}
+        turns = [{"role": "assistant", "content": "5", "source": "generate"}] * (at + 1)
+        sample["messages"] += turns
+    one, several = open_log(write_inspect_json(tmp_path / "log.json", samples)).samples()
+    assert (one.prompt_tokens, one.decode_tokens) == (66, 2)
+    assert (several.prompt_tokens, several.decode_tokens) == (None, None)
+
+
 def test_a_large_sample_in_chunks(tmp_path: Path) -> None:
     shell = inspect_sample(0, 1, "5", "C")
     del shell["messages"], shell["attachments"]

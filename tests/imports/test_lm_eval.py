@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,37 @@ def test_answers_chosen_by_likelihood_are_ungraded_with_the_reason(tmp_path: Pat
     assert "log-probabilities" in sample.reason
     assert sample.scores["lm-evaluation-harness:acc,strict"].whole == 1.0
     assert made.accuracy() is None
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"gen_args_0": {"arg_0": "a document"}}, [["a document"]], [["Q:", " A"]]]
+)
+def test_the_log_probability_of_a_document_is_no_response(tmp_path: Path, arguments: Any) -> None:
+    """`loglikelihood_rolling` writes it as a number in quotes where responses stand."""
+    row = lm_eval_row(0, ["-123.25"], {"word_perplexity": [-123.25, 40]})
+    row["arguments"] = arguments
+    (found,) = open_log(write_lm_eval(tmp_path, [row], task="wikitext")).samples()
+    assert found.text is None
+    assert "log-probabilities" in (found.failure or "")
+
+
+def test_chats_are_asked_in_a_list(tmp_path: Path) -> None:
+    """Servers of chats get the prompt as JSON in a list of one."""
+    row = lm_eval_row(0, [RIGHT], {"exact_match": 1.0})
+    row["arguments"]["gen_args_0"]["arg_0"] = ['[{"role": "user", "content": "Question: …"}]']
+    (found,) = open_log(write_lm_eval(tmp_path, [row])).samples()
+    assert (found.text, found.label) == (RIGHT, True)
+
+
+def test_a_choice_among_more_options_than_letters_is_told(tmp_path: Path) -> None:
+    """MMLU-Pro+ goes up to L: graded in part it would measure only the problems with few."""
+    row = lm_eval_row(0, ["The answer is (L)."], {"exact_match": 1.0})
+    row["doc"] = {"question": "Which?", "options": [f"option {i}" for i in range(12)]}
+    row["target"] = "L"
+    made = bring(tmp_path, write_lm_eval(tmp_path / "log", [row], task="mmlu_pro_plus"))
+    (sample,) = made.samples("mmlu_pro_plus").values()
+    assert sample.verdict == "ungraded"
+    assert "more than 10 options" in " ".join(made.results["protocol"]["notes"])
 
 
 def test_letters_are_graded_as_choices(tmp_path: Path) -> None:
