@@ -149,7 +149,8 @@ class EvalConfig(BaseModel):
     max_minutes: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Stop generating after this many minutes; the same command goes on from there."""
     max_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
-    """Stop when this much has been spent since the command began; needs gpu_price."""
+    """Stop when this much has been spent since the command began; needs gpu_price, or prices of
+    tokens."""
 
 
 LISTS = ("model", "benchmark", "strategy")
@@ -211,14 +212,10 @@ def make(values: Mapping[str, Any]) -> EvalConfig:
                 call_default_factory=True
             ):
                 raise UsageError(f"--{name.replace('_', '-')} has no meaning without --reward.")
-    if config.max_usd is not None and config.gpu_price is None:
-        raise UsageError("--max-usd needs a price: give --gpu-price (US dollars per hour).")
-    if config.price_in is not None or config.price_out is not None or config.prices:
-        if config.gpu_price is not None:
-            raise UsageError("--gpu-price and a price per token: give one of them.")
-        if (config.price_in is None) != (config.price_out is None):
-            raise UsageError("--price-in and --price-out belong together.")
-    served = config.engine == "openai" or any(m.startswith("openai:") for m in config.model)
+    _check_prices(config)
+    served = config.engine == "openai" or any(
+        name.startswith("openai:") for name in (*config.model, config.reward or "")
+    )
     for name in ("base_url", "api_key_env"):
         if getattr(config, name) is not None and not served:
             given = name.replace("_", "-")
@@ -228,12 +225,42 @@ def make(values: Mapping[str, Any]) -> EvalConfig:
         if config.watch is not None:
             raise UsageError("--shard has no meaning with --watch: runs of many weights are whole.")
     if config.watch is not None:
+        if config.max_usd is not None:
+            raise UsageError("--max-usd has no meaning with --watch: give --max-minutes.")
         if config.model not in (["builtin"], [str(config.watch)]):
             raise UsageError("--watch says which models are evaluated: leave --model out.")
         return config.model_copy(update={"model": [str(config.watch)]})
     if config.watch_until is not None:
         raise UsageError("--watch-until has no meaning without --watch.")
     return config
+
+
+def _check_prices(config: EvalConfig) -> None:
+    """Raises:
+    UsageError: prices that contradict each other, or a limit on money without a price.
+    """
+    if config.price_in is not None or config.price_out is not None or config.prices:
+        if config.gpu_price is not None:
+            raise UsageError("--gpu-price and a price per token: give one of them.")
+        if (config.price_in is None) != (config.price_out is None):
+            raise UsageError("--price-in and --price-out belong together.")
+    if config.max_usd is None or config.gpu_price is not None:
+        return
+    if config.price_in is None and not config.prices:
+        raise UsageError(
+            "--max-usd needs a price: give --gpu-price (US dollars per hour), or --price-in and "
+            "--price-out (per million tokens)."
+        )
+    billed = list(config.model) if config.price_in is None else []
+    if config.reward is not None and config.reward.startswith("openai:"):
+        billed.append(config.reward)
+    for model in billed:
+        name = model.removeprefix("openai:")
+        if model not in config.prices and name not in config.prices:
+            raise UsageError(
+                f'--max-usd needs the price of {model}: [prices."{name}"] in a recipe, with '
+                "input and output."
+            )
 
 
 def _sentence(error: ValidationError) -> str:

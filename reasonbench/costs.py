@@ -172,7 +172,9 @@ def costs(
         seconds = (decode + share * read) * pricing.seconds_per_token
         if pricing.usd_per_second is not None:
             dollars = seconds * pricing.usd_per_second
-    if pricing.tokens is not None:
+    # how many of a reward's tokens it read, and how many it wrote, is not stored
+    billed = judging is not None and judging.model is not None and judging.model.engine == "openai"
+    if pricing.tokens is not None and not (billed and read):
         sent = math.fsum(s.sent for s in spent) / count
         dollars = sent * pricing.tokens.prompt + decode * pricing.tokens.decoded
     return {

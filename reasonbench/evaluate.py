@@ -19,6 +19,7 @@ from reasonbench.grading.graders import Graders
 from reasonbench.in_order import certain
 from reasonbench.open_run import open_run
 from reasonbench.plan import Task
+from reasonbench.pricing import listed_prices, token_prices
 from reasonbench.rewarding import (
     POLICY,
     beside_reward,
@@ -29,9 +30,11 @@ from reasonbench.rewarding import (
     share,
 )
 from reasonbench.rewards.base import Reward
+from reasonbench.rewards.written import WrittenReward
 from reasonbench.runs import RunStore
 from reasonbench.scoring import AT_ONCE, drawings, is_scored
 from reasonbench.searching import Judging
+from reasonbench.spending import Billed, Spending
 from reasonbench.strategies import spell
 from reasonbench.strategies.base import REWARD as REWARD_SCORER
 from reasonbench.summary import MODEL, NO_MODEL, PLAN, REWARD, SERVER, regrade, summarise
@@ -67,6 +70,7 @@ async def evaluate(
     stop: asyncio.Event | None = None,
     engine: Engine | None = None,
     reward: Reward | None = None,
+    spending: Spending | None = None,
 ) -> Evaluated:
     """Evaluate the one model of `config` into `folder`, going on where an earlier run stopped.
 
@@ -77,6 +81,7 @@ async def evaluate(
         stop: set it to stop early; what is finished stays.
         engine: serve requests with this one instead of opening the configured one (it stays open).
         reward: judge with this one instead of opening the configured one (it stays open).
+        spending: what `max_usd` is counted on, for a command of several models.
 
     Raises:
         UsageError: anything the user can mend, before anything is overwritten.
@@ -86,7 +91,14 @@ async def evaluate(
     tasks = plan.make(config, model)
     with open_run(folder, as_toml(config), VOLATILE) as store:
         return await _evaluate(
-            config, tasks, store, observer, stop or asyncio.Event(), engine, reward
+            config,
+            tasks,
+            store,
+            observer,
+            stop or asyncio.Event(),
+            engine,
+            reward,
+            spending or spending_of(config),
         )
 
 
@@ -98,6 +110,7 @@ async def _evaluate(
     stop: asyncio.Event,
     engine: Engine | None,
     reward: Reward | None,
+    spending: Spending | None,
 ) -> Evaluated:
     (model,) = config.model
     for task in tasks:
@@ -126,13 +139,14 @@ async def _evaluate(
                 )
             )
             opened.append(engine)
+        notice = engine.notice if engine else None
         if reward is None and not judged:
             if engine is None:
                 observer.starting(reward_name(config))
             reward = await open_configured(config, engine_config(config, model), engine)
             opened.append(reward)
         if engine is not None:
-            needs.check(engine, tasks, judging=asking)
+            needs.check(engine, tasks)
             store.set_meta(MODEL, json.dumps(asdict(replace(engine.info, model=model))))
             if recorded := getattr(engine, "recorded", None):
                 store.set_meta(SERVER, json.dumps(recorded))
@@ -142,24 +156,26 @@ async def _evaluate(
             ready = time.perf_counter() - started
             outcome = await generate(
                 tasks,
-                engine,
+                _billed(config, engine, reward, spending),
                 store,
                 graders,
                 seed=config.seed,
                 max_in_flight=config.max_in_flight or (engine.in_flight if engine else AT_ONCE),
                 observer=observer,
                 stop=stop,
-                limits=_limits(config),
+                limits=_limits(config, spending),
                 judging=_judging(config, reward, store),
                 budget=config.budget,
             )
+            if spending is not None and config.gpu_price is not None:
+                spending.add(outcome.seconds * _per_second(config))
         await regrade(store, graders, only_missing=True)
         results = await summarise(store, graders)
     finally:
         for one in reversed(opened):
             await one.aclose()
         await graders.aclose()
-    return Evaluated(store.folder, results, outcome, ready, engine.notice if engine else None)
+    return Evaluated(store.folder, results, outcome, ready, notice)
 
 
 def _is_judged(config: EvalConfig, tasks: Sequence[Task], store: RunStore) -> bool:
@@ -217,15 +233,43 @@ def engine_config(config: EvalConfig, model: str) -> engines.EngineConfig:
     )
 
 
-def _limits(config: EvalConfig) -> Limits | None:
-    """The tighter of the time limit and the money limit."""
-    found = []
+def spending_of(config: EvalConfig) -> Spending | None:
+    """What the configuration lets be spent, or None where it does not say."""
+    return None if config.max_usd is None else Spending(config.max_usd)
+
+
+def _billed(
+    config: EvalConfig, engine: Engine | None, reward: Reward | None, spending: Spending | None
+) -> Engine | None:
+    """The engine, and the reward's own, where `spending` is told what their tokens cost."""
+    if spending is None:
+        return engine
+    settings = config.model_dump()
+    prices = token_prices(settings)
+    billed = engine if engine is None or prices is None else Billed(engine, prices, spending)
+    if isinstance(reward, WrittenReward):
+        if reward.engine is engine and billed is not None:
+            reward.engine = billed
+        elif judging := listed_prices(settings, str(config.reward)):
+            reward.engine = Billed(reward.engine, judging, spending)
+    return billed
+
+
+def _per_second(config: EvalConfig) -> float:
+    """US dollars that the GPUs of a run cost in a second."""
+    return (config.gpu_price or 0.0) * config.gpus / 3600
+
+
+def _limits(config: EvalConfig, spending: Spending | None) -> Limits:
+    """Time, money for tokens, and the time that money for GPUs lasts, if that is shorter."""
+    found = Limits(spending=spending)
     if config.max_minutes is not None:
-        found.append(Limits(60 * config.max_minutes, f"--max-minutes {config.max_minutes:g}"))
-    if config.max_usd is not None and config.gpu_price:
-        seconds = config.max_usd / (config.gpu_price * config.gpus) * 3600
-        found.append(Limits(seconds, f"--max-usd {config.max_usd:g}"))
-    return min(found, key=lambda limit: limit.seconds or 0.0, default=None)
+        found.seconds, found.why = 60 * config.max_minutes, f"--max-minutes {config.max_minutes:g}"
+    if spending is not None and config.gpu_price:
+        seconds = spending.left / _per_second(config)
+        if found.seconds is None or seconds < found.seconds:
+            found.seconds, found.why = seconds, spending.why
+    return found
 
 
 def describe(config: EvalConfig, tasks: Sequence[Task]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from reasonbench.runs.stored import SampleKey
 from reasonbench.scoring import Scoring, drawings
 from reasonbench.searching import Judging, leading, read_only, search
 from reasonbench.seeds import request_seed
+from reasonbench.spending import Spending
 from reasonbench.types import Completion, Problem, Prompt, RequestKey, Usage, Verdict
 from reasonbench.verdicts import grade
 from reasonbench.work import Draw, Solve, Unit, finished, work
@@ -67,10 +68,12 @@ class Limits:
     Attributes:
         seconds: wall-clock seconds of generation, or None.
         why: what the user is told when they are used up.
+        spending: what requests cost that are paid for by the token, or None.
     """
 
     seconds: float | None = None
     why: str = ""
+    spending: Spending | None = None
 
 
 @dataclass(slots=True)
@@ -164,6 +167,9 @@ async def generate(
     watchers: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait(), name="interrupted")]
     if limits is not None and limits.seconds is not None:
         watchers.append(asyncio.create_task(asyncio.sleep(limits.seconds), name=limits.why))
+    if limits is not None and limits.spending is not None:
+        spent = limits.spending.reached.wait()
+        watchers.append(asyncio.create_task(spent, name=limits.spending.why))
     ended: asyncio.Task[object] = asyncio.create_task(_all(workers))
     try:
         await asyncio.wait({ended, *watchers}, return_when=asyncio.FIRST_COMPLETED)

@@ -14,6 +14,18 @@ from reasonbench.strategies.adaptive import Adaptive
 
 def of(strategy: AnyStrategy, pool: Pool) -> Needs:
     """What a strategy asks of the engine that its pool is drawn from."""
+    cuts = bool(pool.sampling.top_k or pool.sampling.min_p)
+    return asked(strategy, thinking=pool.thinking is not None, chat=pool.chat, cuts=cuts)
+
+
+def asked(strategy: AnyStrategy, *, thinking: bool, chat: bool | None, cuts: bool) -> Needs:
+    """What a strategy asks of an engine.
+
+    Args:
+        thinking: thinking is switched on or off.
+        chat: see `Needs`.
+        cuts: it samples with top_k or min_p.
+    """
     searching = isinstance(strategy, Search)
     # PUCT's priors are the probabilities of the steps
     priors = getattr(strategy, "form", None) == "puct"
@@ -24,17 +36,14 @@ def of(strategy: AnyStrategy, pool: Pool) -> Needs:
         top_logprobs=strategy.top_logprobs,
         self_certainty=strategy.scorer == "selfcert",
         watch=isinstance(strategy, Adaptive) and strategy.whole < strategy.n,
-        thinking=pool.thinking is not None,
-        chat=pool.chat,
-        cuts=bool(pool.sampling.top_k or pool.sampling.min_p),
+        thinking=thinking,
+        chat=chat,
+        cuts=cuts,
     )
 
 
-def check(engine: Engine, tasks: Sequence[Task], *, judging: bool) -> None:
+def check(engine: Engine, tasks: Sequence[Task]) -> None:
     """Engines that can do everything have no `lacks`; others say there what they cannot.
-
-    Args:
-        judging: the engine is the run's reward too.
 
     Raises:
         UsageError: a strategy needs what the engine lacks.
@@ -46,5 +55,3 @@ def check(engine: Engine, tasks: Sequence[Task], *, judging: bool) -> None:
         for strategy, pool in task.strategies:
             if why := lacks(of(strategy, pool)):
                 raise UsageError(f"{spell(strategy)} {why}.")
-    if judging and (why := lacks(Needs(tokens=True))):
-        raise UsageError(f"--reward policy {why}.")

@@ -31,10 +31,15 @@ def token_prices(config: Mapping[str, Any]) -> TokenPrices | None:
     """What a served model's tokens cost, where the configuration says."""
     given = (config.get("price_in"), config.get("price_out"))
     if None in given:
-        model = next(iter(config.get("model", ())), "")
-        listed = config.get("prices", {})
-        named = listed.get(model) or listed.get(str(model).removeprefix(SERVED)) or {}
-        given = (named.get("input"), named.get("output"))
+        return listed_prices(config, next(iter(config.get("model", ())), ""))
+    return TokenPrices(float(given[0]) / 1e6, float(given[1]) / 1e6)
+
+
+def listed_prices(config: Mapping[str, Any], model: str) -> TokenPrices | None:
+    """What a model's tokens cost by the configuration's table of prices."""
+    listed = config.get("prices", {})
+    named = listed.get(model) or listed.get(model.removeprefix(SERVED)) or {}
+    given = (named.get("input"), named.get("output"))
     if given[0] is None or given[1] is None:
         return None
     return TokenPrices(float(given[0]) / 1e6, float(given[1]) / 1e6)

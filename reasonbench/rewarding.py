@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from reasonbench.config import EvalConfig
+from reasonbench.engines import API_KEY, SERVED
 from reasonbench.errors import UsageError, unknown
 from reasonbench.rewards.base import Reward
 from reasonbench.strategies.base import STEP, Strategy
@@ -56,6 +57,7 @@ def reward_config(config: EvalConfig) -> RewardConfig:
 
     assert config.reward is not None
     running, spoken, backend = _split(config)
+    running |= _servers(config, running)
     given = {
         "model": config.reward,
         "kind": config.reward_kind,
@@ -74,20 +76,42 @@ def reward_config(config: EvalConfig) -> RewardConfig:
         raise UsageError(f"--reward-arg {first['loc'][-1]}: {first['msg']}.") from None
 
 
+def _servers(config: EvalConfig, running: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a served reward is: its own servers and key, else those of the policy.
+
+    Raises:
+        UsageError: servers of a reward that is not served.
+    """
+    if not str(config.reward).startswith(SERVED):
+        for name in ("base_url", "api_key_env"):
+            if name in running:
+                raise UsageError(
+                    f"--reward-arg {name} has no meaning without --reward openai:NAME."
+                )
+        return {}
+    urls = running.get("base_url", config.base_url or ())
+    return {
+        "base_url": (urls,) if isinstance(urls, str) else tuple(urls),
+        "api_key_env": running.get("api_key_env", config.api_key_env or API_KEY),
+    }
+
+
 def check_reward(config: EvalConfig) -> None:
     """Find the reward before anything is loaded.
 
     Raises:
         UsageError: it is not there, or an option of it is wrong.
     """
-    from reasonbench.rewards import names
+    from reasonbench.rewards import check_served, names
     from reasonbench.rewards.adapters import KINDS
     from reasonbench.rewards.locate import locate_reward
 
     chosen = reward_config(config)
     if chosen.kind not in ("auto", *names()):
         raise unknown("kind of reward", chosen.kind, ["auto", *names()])
-    if config.reward != POLICY and chosen.kind in ("auto", *KINDS):
+    if chosen.model.startswith(SERVED):
+        check_served(chosen)
+    elif config.reward != POLICY and chosen.kind in ("auto", *KINDS):
         locate_reward(chosen)
 
 
@@ -110,7 +134,8 @@ def _shared(policy: EngineConfig, reward: RewardConfig) -> tuple[EngineConfig, R
     from reasonbench.rewards.adapters import KINDS
     from reasonbench.rewards.memory import split_memory
 
-    if reward.model == POLICY or reward.kind not in ("auto", *KINDS):
+    elsewhere = reward.model == POLICY or reward.model.startswith(SERVED)
+    if elsewhere or reward.kind not in ("auto", *KINDS):
         return policy, reward
     own = policy.engine_args.get("gpu_memory_utilization")
     if own is not None:
@@ -122,7 +147,10 @@ def _split(config: EvalConfig) -> tuple[dict[str, Any], dict[str, Any], dict[str
     """The options of a reward: where it runs, how it is spoken to, and the backend's own."""
     from reasonbench.rewards.config import RewardConfig, RewardOptions
 
-    own = {"tokenizer", "dtype", "max_model_len", "tensor_parallel_size", "device", "verbose"}
+    own = {
+        "tokenizer", "dtype", "max_model_len", "tensor_parallel_size", "device", "verbose",
+        "base_url", "api_key_env",
+    }  # fmt: skip
     running: dict[str, Any] = {}
     spoken: dict[str, Any] = {}
     backend: dict[str, Any] = {}
@@ -187,10 +215,13 @@ def info_of(written: Mapping[str, Any] | None) -> ModelInfo | None:
 def share(reward: ModelInfo | None, policy: ModelInfo) -> float:
     """The reward's active parameters / the policy's.
 
-    0 for a reward without parameters (a rule); 1 where the policy's are unknown.
+    0 for a reward without parameters (a rule); 1 where the policy's, or those of a model that is
+    served, are unknown.
     """
-    if reward is None or not reward.active_parameters:
+    if reward is None:
         return 0.0
+    if not reward.active_parameters:
+        return 1.0 if reward.engine == "openai" else 0.0
     if not policy.active_parameters:
         return 1.0
     return reward.active_parameters / policy.active_parameters

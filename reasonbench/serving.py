@@ -7,7 +7,7 @@ of another architecture or tokenizer, means starting it anew.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,11 @@ from reasonbench import engines
 from reasonbench.checkpoints import Checkpoint
 from reasonbench.config import EvalConfig
 from reasonbench.engines.base import Engine, EngineDeadError, EngineError, Watch
+from reasonbench.engines.delegating import Delegating
 from reasonbench.evaluate import engine_config
 from reasonbench.rewarding import beside_reward, check_reward, open_configured
 from reasonbench.rewards.base import Reward
-from reasonbench.types import (
-    Completion,
-    Message,
-    ModelInfo,
-    Prompt,
-    RequestKey,
-    SamplingParams,
-    Usage,
-)
+from reasonbench.types import Completion, Prompt, RequestKey, SamplingParams
 
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _SAME = ("config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
@@ -35,51 +28,18 @@ _SAME = ("config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.j
 """Files that an engine reads once: where one differs it is started anew."""
 
 
-class Stamped:
+class Stamped(Delegating):
     """An engine whose completions say another weight version (see `engines.base.Engine`)."""
 
     def __init__(self, engine: Engine, weight_version: int) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.weight_version = weight_version
-        self.info: ModelInfo = engine.info
-        self.in_flight = engine.in_flight
-        self.notice = engine.notice
-
-    @property
-    def aborted(self) -> Usage:
-        return self._engine.aborted
-
-    @aborted.setter
-    def aborted(self, used: Usage) -> None:
-        self._engine.aborted = used
-
-    def render(
-        self,
-        messages: Sequence[Message],
-        *,
-        thinking: bool | None = None,
-        chat: bool | None = None,
-    ) -> Prompt:
-        return self._engine.render(messages, thinking=thinking, chat=chat)
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        return self._engine.encode(text)
-
-    def decode(self, before: Sequence[int], tokens: Sequence[int]) -> str:
-        return self._engine.decode(before, tokens)
 
     async def sample(
         self, prompt: Prompt, params: SamplingParams, key: RequestKey, watch: Watch | None = None
     ) -> Completion:
-        watched = {} if watch is None else {"watch": watch}
-        made = await self._engine.sample(prompt, params, key, **watched)
+        made = await super().sample(prompt, params, key, watch)
         return replace(made, weight_version=self.weight_version)
-
-    def max_model_len(self) -> int:
-        return self._engine.max_model_len()
-
-    async def aclose(self) -> None:
-        await self._engine.aclose()
 
 
 class Serving:

@@ -21,8 +21,9 @@ TEACHER = (
     "model", "benchmark", "strategy", "n", "protocol", "data", "prompt_field", "answer_field",
     "id_field", "level_field", "subject_field", "limit", "seed", "system", "chat", "engine",
     "revision", "dtype", "quantization", "lora", "max_model_len", "engine_arg",
-    "trust_remote_code", "reward", "reward_kind", "reward_engine", "reward_revision", "reward_arg",
-    "reward_memory", "budget", "grading_workers", "max_in_flight", "max_minutes",
+    "trust_remote_code", "base_url", "api_key_env", "tokenizer", "reward", "reward_kind",
+    "reward_engine", "reward_revision", "reward_arg", "reward_memory", "budget", "grading_workers",
+    "price_in", "price_out", "max_in_flight", "max_minutes", "max_usd",
 )  # fmt: skip
 """Options of `reasonbench eval` that say what the teacher is asked; they mean the same here."""
 
@@ -53,7 +54,9 @@ def _teacher_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--near", type=float, help="n-gram similarity of near duplicates (default 0.8).")
 @click.option("--readable", is_flag=True, help="Keep what a person can read (docs).")
 @click.option("--rewrite-model", help="Second model that reformats into <think> and a summary.")
-@click.option("--rewrite-engine", help="auto, vllm, transformers or replay.")
+@click.option("--rewrite-engine", help="auto, vllm, transformers, replay or openai.")
+@click.option("--rewrite-base-url", multiple=True,
+              help="URL of a served second model (the teacher's). Repeats.")  # fmt: skip
 @click.option("--rewrite-prompt", type=click.Path(path_type=Path),
               help="File with its request ({question}, {response}).")  # fmt: skip
 @click.option("--journey", is_flag=True, help="Also walk wrong branches of searches.")
@@ -159,8 +162,8 @@ def _own(values: dict[str, Any], options: Mapping[str, Any]) -> None:
     if select:
         values["select"] = select
     rewrite = _table(values, "rewrite")
-    for name in ("model", "engine", "prompt"):
-        if options[f"rewrite_{name}"] is not None:
+    for name in ("model", "engine", "prompt", "base_url"):
+        if options[f"rewrite_{name}"] not in (None, ()):
             rewrite[name] = options[f"rewrite_{name}"]
     if rewrite:
         if "model" not in rewrite:

@@ -211,8 +211,9 @@ async def _evaluate(
     from reasonbench.cli.table import print_results
     from reasonbench.cli.terminal import terminal
     from reasonbench.engines.base import EngineDeadError
-    from reasonbench.evaluate import check_models, evaluate
+    from reasonbench.evaluate import check_models, evaluate, spending_of
 
+    spending = spending_of(config)
     if len(folders) > 1:
         check_models(config)
     console = terminal(quiet=quiet or as_json)
@@ -227,7 +228,7 @@ async def _evaluate(
         one = config.model_copy(update={"model": [model]})
         with EvalProgress(said, generating, quiet=quiet) as progress:
             try:
-                done = await evaluate(one, folder, progress, stop=stop)
+                done = await evaluate(one, folder, progress, stop=stop, spending=spending)
             except (UsageError, EngineDeadError) as error:
                 failure = error
                 break

@@ -127,6 +127,7 @@ async def _serve(config: EvalConfig, strategies: Sequence[str], where: _Where) -
     graders = Graders(workers=config.grading_workers)
     engine, verifier = await _opened(config, where)
     try:
+        catalogue.fit(engine)
         service = _service(config, where, engine, verifier, graders, catalogue, key)
         listener = Listener(
             application(service), where.host, where.port, patience=where.shutdown_seconds
@@ -228,6 +229,7 @@ def _installed() -> None:
     UsageError: the server's libraries are missing.
     """
     try:
+        # only to see whether they are there: what uses them is imported later
         import prometheus_client  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401

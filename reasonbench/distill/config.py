@@ -61,9 +61,16 @@ class Rewrite(_Part):
     """The second model, which puts responses into `<think>` and a closing summary."""
 
     model: str = Field(min_length=1)
-    """Folder, hub id, or a file of recorded completions (engine replay)."""
+    """Folder, hub id, openai:NAME of a served model, or a file of recorded completions (engine
+    replay)."""
     engine: str = "auto"
-    """vllm, transformers, replay, or auto."""
+    """vllm, transformers, replay, openai, or auto."""
+    base_url: tuple[str, ...] = ()
+    """URLs of the servers of a served model; the teacher's where not given."""
+    api_key_env: str | None = None
+    """Environment variable that holds their key; the teacher's where not given."""
+    tokenizer: str | None = None
+    """Folder or hub id of the tokenizer; the model's own by default."""
     revision: str | None = None
     """Revision of a hub model."""
     dtype: str = "auto"

@@ -18,7 +18,7 @@ from reasonbench.distill.draft import Draft, Judged
 from reasonbench.distill.journey import Sentences, journeys, read_sentences
 from reasonbench.distill.mixing import Mix, checked, parse_mixes
 from reasonbench.distill.overlap import Overlap, load_against
-from reasonbench.distill.rewrite import CHUNK, Rewriter, prompt_of
+from reasonbench.distill.rewrite import CHUNK, Rewriter, beside, prompt_of
 from reasonbench.distill.rows import RowMaker, student_tokenizer
 from reasonbench.distill.select import Filters, select
 from reasonbench.distill.write import Writer
@@ -116,6 +116,7 @@ def _prepare(config: DistillConfig) -> _Prepared:
         checked(mix.path)
     if config.rewrite is not None:
         prompt_of(config.rewrite)
+        beside(config.rewrite, config.generate)
     sentences = Sentences() if config.journey is None else read_sentences(config.journey)
     if config.journey is not None and not config.run and config.generate is not None:
         specs = config.generate.strategy
@@ -200,8 +201,9 @@ async def _made(
                 if stop.is_set():
                     return Distilled(out, None, done, "interrupted")
         else:
+            rewrite = beside(config.rewrite, config.generate)
             async with Rewriter(
-                config.rewrite, out / REWRITE, graders, observer, stop, engine
+                rewrite, out / REWRITE, graders, observer, stop, engine
             ) as rewriter:
                 async for judged in _rewritten(stream, rewriter, _filters(config, last=True)):
                     if stop.is_set():

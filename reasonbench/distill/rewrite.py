@@ -18,11 +18,12 @@ from typing import Any, Final
 
 from reasonbench import protocols
 from reasonbench.benchmarks.base import Benchmark, Loaded
-from reasonbench.config import VOLATILE
+from reasonbench.config import VOLATILE, EvalConfig
 from reasonbench.distill.config import Rewrite
 from reasonbench.distill.draft import Draft, Judged
 from reasonbench.distill.response import parts
-from reasonbench.engines import Engine, EngineConfig, open_engine
+from reasonbench.engines import API_KEY, SERVED, Engine, EngineConfig, open_engine
+from reasonbench.engines.openai import base_urls
 from reasonbench.errors import UsageError
 from reasonbench.generate import Observer, generate
 from reasonbench.grading.graders import Graders
@@ -58,6 +59,9 @@ Solution:
 {response}
 """
 
+_ELSEWHERE = frozenset({"rewrite.base_url", "rewrite.api_key_env"})
+"""Settings of where the second model is served: no response depends on them."""
+
 _MARKED = re.compile(r"<rewritten>((?:(?!<rewritten>).)*)</rewritten>", re.DOTALL)
 
 
@@ -77,6 +81,31 @@ def prompt_of(rewrite: Rewrite) -> str:
         if place not in text:
             raise UsageError(f"{rewrite.prompt} has no place for the {place[1:-1]}: write {place}.")
     return text
+
+
+def beside(rewrite: Rewrite, teacher: EvalConfig | None) -> Rewrite:
+    """The settings with the servers of a second model that is served: the teacher's by default.
+
+    Raises:
+        UsageError: no server, servers of a model that is not served, or a limit on money, which
+            does not count a second model.
+    """
+    if not rewrite.model.startswith(SERVED) and rewrite.engine != "openai":
+        if rewrite.base_url:
+            raise UsageError(
+                "--rewrite-base-url has no meaning without --rewrite-model openai:NAME."
+            )
+        return rewrite
+    if teacher is not None and teacher.max_usd is not None:
+        raise UsageError("--max-usd does not count what a served second model costs: leave it out.")
+    urls = rewrite.base_url or tuple((teacher and teacher.base_url) or ())
+    if not urls:
+        raise UsageError(
+            f"{rewrite.model} needs its server: --rewrite-base-url http://HOST:PORT/v1."
+        )
+    base_urls(urls)
+    key = rewrite.api_key_env or (teacher and teacher.api_key_env)
+    return rewrite.model_copy(update={"base_url": urls, "api_key_env": key})
 
 
 def taken_out(text: str) -> str | None:
@@ -115,7 +144,9 @@ class Rewriter:
         self._graders, self._observer, self._stop = graders, observer, stop
         self._engine, self._own = engine, engine is None
         settings = rewrite.model_dump(mode="json", exclude_none=True)
-        self._open = open_run(folder, {"rewrite": {**settings, "prompt": self._prompt}}, VOLATILE)
+        self._open = open_run(
+            folder, {"rewrite": {**settings, "prompt": self._prompt}}, VOLATILE | _ELSEWHERE
+        )
         self._store: RunStore | None = None
         self._model: dict[str, Any] = {}
         self._begun = False
@@ -298,4 +329,7 @@ def _engine(rewrite: Rewrite) -> EngineConfig:
         dtype=rewrite.dtype,
         max_model_len=rewrite.max_model_len,
         engine_args=rewrite.engine_arg,
+        base_url=rewrite.base_url,
+        api_key_env=rewrite.api_key_env or API_KEY,
+        tokenizer=rewrite.tokenizer,
     )

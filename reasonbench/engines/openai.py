@@ -47,7 +47,12 @@ async def open_engine(config: EngineConfig) -> OpenaiEngine:
     """
     own = options(config.engine_args)
     urls = base_urls(config.base_url)
-    key = os.environ.get(config.api_key_env) or None
+    key = api_key(config.api_key_env)
+    if key is not None and any(key in written for written in (*urls, str(config.engine_args))):
+        raise UsageError(
+            f"the key in {config.api_key_env} stands in --base-url or an engine argument too, and "
+            "these are written to the run: leave it out there."
+        )
     model = config.model.removeprefix(SERVED)
     if not model:
         raise UsageError("name the served model: --model openai:NAME.")
@@ -73,15 +78,32 @@ def base_urls(given: Sequence[str]) -> list[str]:
             "a served model needs --base-url: http://HOST:PORT/v1 (several with commas)."
         )
     for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"--base-url {url} should look like http://HOST:PORT/v1.")
-        if parts.username or parts.password or parts.query:
+        # before anything else is said of it, so that no message holds the password
+        if "@" in url or "?" in url or "#" in url:
             raise UsageError(
                 "--base-url should hold neither a password nor parameters: they would be written "
                 "to the run; a key is read from the environment (OPENAI_API_KEY)."
             )
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port beyond 65535, or half an IPv6 address
+            usable = False
+        if not usable:
+            raise UsageError(f"--base-url {url} should look like http://HOST:PORT/v1.")
     return list(dict.fromkeys(urls))
+
+
+def api_key(name: str) -> str | None:
+    """The key in an environment variable; None where it is not set.
+
+    Raises:
+        UsageError: no header can carry it.
+    """
+    key = os.environ.get(name, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError(f"the key in {name} holds characters that no key has.")
+    return key or None
 
 
 class OpenaiEngine:
@@ -245,7 +267,8 @@ class OpenaiEngine:
         tokens, finish, stop_reason = tuple(answer.tokens), answer.finish, answer.stop_reason
         text = answer.written
         assert finish is not None
-        if not tokens and self._tokens is not None and not isinstance(prompt, ChatPrompt):
+        known = not isinstance(prompt, ChatPrompt) and not answer.unseen
+        if not tokens and self._tokens is not None and known:
             tokens = self._tokens.encode(text)
         cut = end is not None and end.at is not None
         if end is not None and cut:
@@ -259,7 +282,7 @@ class OpenaiEngine:
         aligned = bool(scores) and len(scores) == len(tokens)
         confidences = tuple(answer.confidences[: len(scores)]) if params.top_logprobs else None
         counted = answer.counted
-        if counted is None and not isinstance(prompt, ChatPrompt):
+        if counted is None and known:
             counted = len(answer.tokens or tokens)
         read = answer.prompt_tokens or len(prompt.token_ids)
         return Completion(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from reasonbench.engines.base import EngineError
@@ -59,6 +60,7 @@ class Answer:
         self.counted: int | None = None
         self._top = top
         self._hidden = hidden
+        self._scored = True
 
     def add(self, found: Mapping[str, Any]) -> None:
         """One answer, or one chunk of a streamed one.
@@ -87,6 +89,11 @@ class Answer:
         return self
 
     @property
+    def unseen(self) -> bool:
+        """Whether the model thought out of sight: its tokens are more than those of the text."""
+        return self._hidden and not self.reasoning and not self.tokens
+
+    @property
     def written(self) -> str:
         """The text with the thinking before it, in tags."""
         if not self.reasoning:
@@ -99,12 +106,13 @@ class Answer:
         said = choice.get("message") or choice.get("delta")
         if said is None:
             self.text += choice.get("text") or ""
+            self.reasoning += choice.get("reasoning") or ""
         else:
             self.text += said.get("content") or said.get("refusal") or ""
             self.reasoning += said.get("reasoning_content") or said.get("reasoning") or ""
             details = said.get("reasoning_details") or []
             self._hidden |= any("encrypted" in str(part.get("type")) for part in details)
-        self.tokens += choice.get("token_ids") or []
+        self.tokens += map(_id, choice.get("token_ids") or [])
         if scores := choice.get("logprobs"):
             self._scores(scores)
         if (reason := choice.get("finish_reason")) is None:
@@ -120,29 +128,63 @@ class Answer:
     def _scores(self, scores: Mapping[str, Any]) -> None:
         """Of completions (`token_logprobs`), or of chats (`content`)."""
         if content := scores.get("content"):
-            self.logprobs += [one["logprob"] for one in content]
+            own = [one["logprob"] for one in content]
             tops = [[t["logprob"] for t in one.get("top_logprobs") or []] for one in content]
         else:
-            self.logprobs += scores.get("token_logprobs") or []
+            own = scores.get("token_logprobs") or []
             tops = [list((one or {}).values()) for one in scores.get("top_logprobs") or []]
+        # a server that has one missing says null: what is left would be another completion's mean
+        self._scored &= all(map(_is_number, chain(own, *tops)))
+        if not self._scored:
+            self.logprobs, self.confidences = [], []
+            return
+        self.logprobs += own
         self.tops = max(self.tops, *map(len, tops), 0)
         if self._top:
             self.confidences += [_confidence(values, self._top) for values in tops]
 
     def _usage(self, usage: Mapping[str, Any]) -> None:
-        self.prompt_tokens = usage.get("prompt_tokens") or 0
-        self.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-        self.counted = usage.get("completion_tokens")
+        self.prompt_tokens = _count(usage.get("prompt_tokens")) or 0
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        self.cached_tokens = _count(cached) or 0
+        self.counted = _count(usage.get("completion_tokens"))
         details = usage.get("completion_tokens_details") or {}
-        thought = details.get("reasoning_tokens")
-        if thought is None:
-            unsaid = "reasoning_tokens" in details or self._hidden
-            if unsaid and not self.reasoning and not self.tokens:
-                self.counted = None
-        elif self.counted is not None and usage.get("total_tokens") == (
-            self.prompt_tokens + self.counted + thought
+        thought = _count(details.get("reasoning_tokens"))
+        total = _count(usage.get("total_tokens"))
+        self._hidden |= "reasoning_tokens" in details and thought != 0
+        if self.unseen and not thought:
+            self.counted = None  # null, nothing, or a 0 of a relay that fills in what it lacks
+        elif (
+            thought
+            and self.counted is not None
+            and (total == self.prompt_tokens + self.counted + thought)
         ):
             self.counted += thought  # some count thinking beside the completion, not in it
+
+
+def _count(value: Any) -> int | None:
+    """A number of tokens, which some servers write with a decimal point; None where there is none.
+
+    Raises:
+        TypeError: it is no such number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise TypeError(f"{value!r} is no number of tokens")
+    if value != int(value):
+        raise TypeError(f"{value!r} is no number of tokens")
+    return int(value)
+
+
+def _id(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{value!r} is no token")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and value == value
 
 
 def _confidence(values: Sequence[float], top: int) -> float:

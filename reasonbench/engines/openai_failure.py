@@ -97,7 +97,7 @@ def read_error(body: bytes) -> Said:
     text = body.decode("utf-8", "replace").strip()
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         # a page of a proxy says little, and nothing in its tags
         return Said(_line(re.sub(r"<[^>]*>", " ", text)), "", None)
     inner = found.get("error", found) if isinstance(found, dict) else found

@@ -20,6 +20,10 @@ _BYTES = 10_000
 """An answer is sent when it is complete, so once it has begun it comes at once: its bytes may take
 this many seconds, and one more for each so many of them. What drips more slowly is given up on."""
 
+MOST_BYTES = 1 << 28
+"""Of an answer, or of one event of a stream: 20 log-probabilities at each of 100,000 tokens are a
+hundred megabytes, and what goes on without end would fill the memory."""
+
 _CONNECT = 10.0
 _LOOK = 0.25
 
@@ -93,7 +97,7 @@ class Wire:
         except TimeoutError:
             return False
         except Failure as failure:
-            return failure.kind in ("final", "fatal")
+            return failure.kind in ("final", "fatal") or failure.status == 429
         return True
 
     async def aclose(self) -> None:
@@ -178,6 +182,7 @@ async def _whole(response: ClientResponse) -> bytes:
     async with asyncio.timeout_at(begun) as clock:
         while piece := await reading.readany():
             found += piece
+            bounded(found)
             clock.reschedule(begun + len(found) / _BYTES)
     return bytes(found)
 
@@ -187,6 +192,7 @@ async def _stream(response: ClientResponse, chunk: Chunk) -> None:
     rest = b""
     async for piece in response.content.iter_any():
         *lines, rest = (rest + piece).split(b"\n")
+        bounded(rest)
         for line in lines:
             if not line.startswith(b"data:"):
                 continue
@@ -196,10 +202,18 @@ async def _stream(response: ClientResponse, chunk: Chunk) -> None:
     raise Failure("broken", "the answer ended before its last event")
 
 
+def bounded(read: bytes | bytearray) -> None:
+    """Raises:
+    Failure: what was read of an answer is longer than any.
+    """
+    if len(read) > MOST_BYTES:
+        raise Failure("broken", f"the answer has more than {MOST_BYTES:,} bytes")
+
+
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter of brackets without end
         raise Failure("broken", "the answer is no JSON") from error
     if not isinstance(found, dict):
         raise Failure("broken", "the answer is no JSON object")

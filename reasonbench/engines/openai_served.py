@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -76,19 +77,37 @@ class Options(BaseModel):
     """Sent with every request as it is (reasoning_effort, provider options)."""
 
 
+_SECRET = frozenset(
+    {"key", "apikey", "authorization", "token", "access_token", "password", "secret"}
+)
+"""What is called so is likely a secret, which would be written to the run."""
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Of all settings, those inside others included."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield str(name)
+            yield from _names(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _names(inner)
+
+
 def options(given: dict[str, Any]) -> Options:
     """The engine arguments, checked.
 
     Raises:
         UsageError: an unknown one, a wrong value, or what looks like a key.
     """
-    for name in (*given, *given.get("extra_body", {})):
-        if "key" in name.lower() or name.lower() in ("authorization", "token", "password"):
+    for name in _names(given):
+        if "api_key" in name.lower().replace("-", "_") or name.lower() in _SECRET:
             raise UsageError(
                 f"engine argument {name}: keys are read from the environment only "
                 "(OPENAI_API_KEY, or --api-key-env NAME)."
             )
-        if name in given and name not in Options.model_fields:
+    for name in given:
+        if name not in Options.model_fields:
             raise unknown("engine argument of openai", name, Options.model_fields)
     try:
         return Options.model_validate(given)

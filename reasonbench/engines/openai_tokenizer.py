@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from reasonbench.engines.base import EngineError
 from reasonbench.engines.chat import Renderer, plain_text, thinking_open
 from reasonbench.engines.decoder import Decoder
-from reasonbench.engines.openai_failure import Failure, of_status, pause
+from reasonbench.engines.openai_failure import Failure, hide, of_status, pause
+from reasonbench.engines.openai_http import bounded
 from reasonbench.errors import UsageError
 from reasonbench.types import Message, Prompt
 
@@ -130,11 +131,17 @@ class ServedTokens:
         return self._tokenized({"prompt": text, "add_special_tokens": False})
 
     def _tokenized(self, body: Mapping[str, Any]) -> tuple[int, ...]:
-        return tuple(self._ask("/tokenize", {"model": self._model, **body})["tokens"])
+        found = self._ask("/tokenize", {"model": self._model, **body}).get("tokens")
+        if not isinstance(found, list) or any(type(token) is not int for token in found):
+            raise EngineError("/tokenize answered no list of tokens.")
+        return tuple(found)
 
     def _detokenized(self, tokens: tuple[int, ...]) -> str:
         body = {"model": self._model, "tokens": list(tokens)}
-        return str(self._ask("/detokenize", body)["prompt"])
+        found = self._ask("/detokenize", body).get("prompt")
+        if not isinstance(found, str):
+            raise EngineError("/detokenize answered no text.")
+        return found
 
 
 class _Asking:
@@ -143,6 +150,7 @@ class _Asking:
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._url = urlsplit(url)
         self._headers = {"Content-Type": "application/json", **headers}
+        self._key = headers.get("Authorization", "").removeprefix("Bearer ")
         self._connection: http.client.HTTPConnection | None = None
         self._dice = random.Random()
 
@@ -156,7 +164,9 @@ class _Asking:
                 return self._once(self._url.path + path, data, _PATIENCE * 2**attempt)
             except Failure as failure:
                 if failure.kind in ("final", "fatal") or attempt == _TRIES - 1:
-                    raise EngineError(f"{path} failed ({failure.sentence}).") from failure
+                    said = hide(failure.sentence, self._key)
+                    # a chain of errors would show what was hidden
+                    raise EngineError(f"{path} failed ({said}).") from None
                 time.sleep(pause(attempt, failure, self._dice))
         raise AssertionError
 
@@ -177,16 +187,19 @@ class _Asking:
             read = bytearray()
             while piece := answer.read1():
                 read += piece
+                bounded(read)
                 if time.monotonic() > end:
                     raise TimeoutError
             if answer.status != 200:
-                raise of_status(answer.status, bytes(read), dict(answer.getheaders()))
+                wait = answer.getheader("Retry-After")
+                headers = {} if wait is None else {"Retry-After": wait}
+                raise of_status(answer.status, bytes(read), headers)
             if answer.length:
                 raise http.client.IncompleteRead(bytes(read))
             found = json.loads(read)
             if not isinstance(found, dict):
                 raise ValueError("no object")
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             connection.close()
             self._connection = None
             raise Failure("broken", f"{type(error).__name__}") from error

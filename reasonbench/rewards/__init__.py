@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
+from reasonbench.engines import SERVED
 from reasonbench.engines.base import Engine
 from reasonbench.errors import UsageError, unknown
 from reasonbench.rewards.adapters import KINDS, make
@@ -32,6 +33,7 @@ __all__ = [
     "RewardOptions",
     "Scored",
     "aggregate",
+    "check_served",
     "describe",
     "names",
     "open_reward",
@@ -81,6 +83,8 @@ async def open_reward(config: RewardConfig, policy: Engine | None = None) -> Rew
     from reasonbench.rewards.locate import locate_reward
     from reasonbench.rewards.recognise import recognise
 
+    if config.model.startswith(SERVED):
+        check_served(config)
     if config.model == "policy" or config.kind in _WRITTEN:
         return await _open_written(config, config.kind, policy)
     located = await asyncio.to_thread(locate_reward, config)
@@ -100,6 +104,26 @@ async def open_reward(config: RewardConfig, policy: Engine | None = None) -> Rew
     adapter = make(kind, Pieces(tokenizer, config.model), located.config, config.options)
     backend: Backend = await module.open_backend(config, located, tokenizer, adapter)
     return IncrementalReward(config.model, kind, adapter, backend)
+
+
+def check_served(config: RewardConfig) -> None:
+    """Whether a served model can be a reward as it is asked to.
+
+    Raises:
+        UsageError: as another kind than those that answer in words, or without a server.
+    """
+    from reasonbench.engines.openai import base_urls
+
+    if config.kind not in _WRITTEN:
+        raise UsageError(
+            f"a served model judges in words: --reward {config.model} takes --reward-kind judge "
+            "(a mark) or generative (the probability of Yes)."
+        )
+    if not config.base_url:
+        raise UsageError(
+            f"--reward {config.model} needs its server: --reward-arg base_url=http://HOST:PORT/v1."
+        )
+    base_urls(config.base_url)
 
 
 def _backend(config: RewardConfig) -> Any:
@@ -129,5 +153,9 @@ async def _open_written(config: RewardConfig, kind: str, policy: Engine | None) 
         return WrittenReward(config.model, kind, policy, config.options, owned=False)
     from reasonbench.rewards.written_engine import open_writer
 
-    engine = await open_writer(config)
-    return WrittenReward(config.model, kind, engine, config.options, owned=True)
+    engine = await open_writer(config, policy)
+    try:
+        return WrittenReward(config.model, kind, engine, config.options, owned=True)
+    except BaseException:
+        await engine.aclose()
+        raise

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reasonbench.engines.config import API_KEY
+
 
 class RewardOptions(BaseModel):
     """How the model is spoken to, where it differs from what its adapter does by default."""
@@ -53,7 +55,7 @@ class RewardConfig(BaseModel):
 
     model: str
     """Folder of a model, hub id, "builtin-prm" or "builtin-orm"; for the kinds generative and
-    judge also "policy": the model that writes judges itself."""
+    judge also openai:NAME of a served model, and "policy": the model that writes judges itself."""
     kind: str = "auto"
     """How to speak to it: a kind of docs/rewards.md, or the name of an entry point of the group
     reasonbench.rewards; "auto" recognises it from its config.json and its name."""
@@ -73,6 +75,10 @@ class RewardConfig(BaseModel):
     """GPUs that share each layer (vllm)."""
     gpu_memory_utilization: float | None = Field(None, gt=0, le=1)
     """Share of a GPU's memory that vllm may take; see `split_memory` for the default."""
+    base_url: tuple[str, ...] = ()
+    """URLs of the servers of a served model (openai:NAME); the policy's where it is served too."""
+    api_key_env: str = API_KEY
+    """Environment variable that holds the servers' key; the key itself is written nowhere."""
     device: str | None = None
     """Which GPUs it runs on ("1", "2,3"), or "cpu" (transformers); the policy's by default."""
     engine_args: dict[str, Any] = Field(default_factory=dict)

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from reasonbench.engines.base import Engine, EngineDeadError, EngineError
+from reasonbench.engines.needs import Needs
 from reasonbench.errors import UsageError
 from reasonbench.rewards.base import NO_USAGE, RewardError, RewardInfo, Scored
 from reasonbench.rewards.config import RewardOptions
@@ -74,7 +75,8 @@ class WrittenReward:
         owned: whether the engine is closed with the reward.
 
     Raises:
-        UsageError: a prompt of one's own that leaves the solution out.
+        UsageError: a prompt of one's own that leaves the solution out, or an engine that cannot do
+            what the kind needs.
     """
 
     def __init__(
@@ -86,6 +88,12 @@ class WrittenReward:
         if options.prompt is not None and "{solution}" not in options.prompt:
             raise UsageError("the prompt of a judge must hold {solution} (and {question}).")
         self._judge = kind == "judge"
+        lacks = getattr(engine, "lacks", None)
+        reasons = not self._judge and options.reason
+        needs = Needs(continuation=reasons, logprobs=not self._judge, chat=options.chat)
+        if lacks is not None and (why := lacks(needs)):
+            raise UsageError(f"--reward {name} as {kind} {why}.")
+        self._counts = lacks is None or lacks(Needs(tokens=True)) is None
         self._owned = owned
         self._known: dict[tuple[str, str, str], dict[str, _Vote]] = {}
         self._pending: dict[tuple[str, str, str, str], asyncio.Future[None]] = {}
@@ -110,13 +118,12 @@ class WrittenReward:
                 del self._pending[*key, solution]
                 done.set_result(None)
         vote = self._known[key][solution]
-        tokens = [len(self.engine.encode(step)) for step in steps]
-        tokens[-1] += vote.usage.decode_tokens
+        tokens, head = self._tokens(question, steps, vote)
         return Scored(
             steps=(),
             whole=vote.value,
-            step_tokens=tuple(tokens),
-            head_tokens=len(self._prompt(question, "").token_ids),
+            step_tokens=tokens,
+            head_tokens=head,
             usage=Usage(
                 reward_tokens=usage.prompt_tokens + usage.decode_tokens,
                 reward_cached_tokens=usage.cached_tokens,
@@ -124,6 +131,21 @@ class WrittenReward:
                 requests=usage.requests,
             ),
         )
+
+    def _tokens(
+        self, question: Question, steps: Sequence[str], vote: _Vote
+    ) -> tuple[tuple[int, ...], int]:
+        """Tokens of each step, the last one's with what was written about it, and of the head.
+
+        Without a tokenizer the server's counts stand: all that a judgement took is the last step's.
+        """
+        used = vote.usage
+        if not self._counts:
+            whole = used.prompt_tokens + used.cached_tokens + used.decode_tokens
+            return (*(0 for _ in steps[1:]), whole), 0
+        tokens = [len(self.engine.encode(step)) for step in steps]
+        tokens[-1] += used.decode_tokens
+        return tuple(tokens), len(self._prompt(question, "").token_ids)
 
     def forget(self, question: Question) -> None:
         self._known.pop((question.benchmark, question.id, question.text), None)
@@ -168,7 +190,8 @@ class WrittenReward:
                 likely = math.exp(said.mean_logprob)
                 vote.value = likely if good else 1.0 - likely
                 return vote
-            if said.text.strip() or not said.token_ids:
+            # a conversation that the server renders cannot be gone on with
+            if said.text.strip() or not said.token_ids or not prompt.token_ids:
                 break
             prompt = _longer(prompt, said)
         return vote

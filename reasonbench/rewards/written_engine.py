@@ -8,7 +8,7 @@ from reasonbench.rewards.config import RewardConfig
 from reasonbench.rewards.vllm_settings import visible
 
 
-async def open_writer(config: RewardConfig) -> Engine:
+async def open_writer(config: RewardConfig, policy: Engine | None = None) -> Engine:
     """Open the engine that a reward's configuration speaks of.
 
     Raises:
@@ -29,6 +29,8 @@ async def open_writer(config: RewardConfig) -> Engine:
         tensor_parallel_size=config.tensor_parallel_size,
         gpu_memory_utilization=config.gpu_memory_utilization,
         engine_args=config.engine_args,
+        base_url=config.base_url,
+        api_key_env=config.api_key_env,
         trust_remote_code=config.trust_remote_code,
         verbose=config.verbose,
     )

@@ -20,7 +20,7 @@ class Shown:
         answer: extracted from it, or None.
         answer_class: equal answers have equal numbers; −1 without an answer.
         score, weight: what the strategy chose by; None where it chose by neither.
-        tokens: that it has.
+        tokens: that it has; None where nobody counted them.
         finish: "stop", "length" or "aborted".
     """
 
@@ -29,7 +29,7 @@ class Shown:
     answer_class: int
     score: float | None
     weight: float | None
-    tokens: int
+    tokens: int | None
     finish: str
 
 
@@ -41,25 +41,27 @@ class Answer:
         content: without thinking and what ended it.
         reasoning: the thinking, or None.
         finish: "stop" or "length".
-        answer_tokens: of the chosen candidate.
+        answer_tokens: of the chosen candidate; None where nobody counted them.
         prompt_tokens: of the policy, every prefix that requests share once.
         usage: what was computed.
         policy_tokens: policy-equivalent tokens.
         candidates: in the order of their index.
         chosen: which of them it is; None where it is an unfinished path.
         seconds: wall-clock.
+        uncounted: tokens of a completion are unknown, and not in any sum.
     """
 
     content: str
     reasoning: str | None
     finish: str
-    answer_tokens: int
+    answer_tokens: int | None
     prompt_tokens: int
     usage: Usage
     policy_tokens: float
     candidates: tuple[Shown, ...]
     chosen: int | None
     seconds: float
+    uncounted: bool = False
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
@@ -95,17 +97,18 @@ def shown(candidates: Sequence[Shown], chosen: int | None) -> list[dict[str, Any
 
 
 def usage_json(answer: Answer) -> dict[str, Any]:
-    """OpenAI's fields, and what the strategy took beside them."""
+    """OpenAI's fields, and what the strategy took beside them; what is unknown is null."""
     used = answer.usage
+    known = not answer.uncounted
     return {
         "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": used.decode_tokens,
-        "total_tokens": answer.prompt_tokens + used.decode_tokens,
+        "completion_tokens": used.decode_tokens if known else None,
+        "total_tokens": answer.prompt_tokens + used.decode_tokens if known else None,
         "answer_tokens": answer.answer_tokens,
         "reward_tokens": used.reward_tokens,
         "reward_cached_tokens": used.reward_cached_tokens,
         "cached_tokens": used.cached_tokens,
-        "policy_tokens": answer.policy_tokens,
+        "policy_tokens": answer.policy_tokens if known else None,
         "requests": used.requests,
         "seconds": round(answer.seconds, 6),
     }

@@ -78,9 +78,9 @@ class Service:
     async def complete(self, request: Request) -> Any:
         """POST /v1/chat/completions."""
         strategy_name = _NONE
-        self._admit(request)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
+            self._admit(request)
             if kind != "application/json":
                 raise ApiError(415, "send JSON with the header `Content-Type: application/json`.")
             if self.dead is not None:
@@ -151,8 +151,8 @@ class Service:
         if self.key is None:
             return
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        # it takes as long wherever the two begin to differ
-        fits = hmac.compare_digest(given.strip().encode(), self.key.encode())
+        # headers are bytes that were read as Latin-1; it takes as long wherever the two differ
+        fits = hmac.compare_digest(given.strip().encode("latin-1"), self.key.encode())
         if scheme.lower() != "bearer" or not fits:
             raise ApiError(
                 401,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -55,6 +54,9 @@ _OWN = (
     "max_tokens", "max_completion_tokens", "seed", "stop", "budget", "candidates", "grader",
     "thinking",
 )  # fmt: skip
+_MESSAGE = ("role", "content", "reasoning_content", "reasoning")
+"""What a message may hold. Chat templates leave the thinking of earlier turns out, and so do we."""
+
 _MOST = 2**53
 
 
@@ -113,11 +115,7 @@ def read(body: bytes) -> Ask:
     if not isinstance(model, str) or not model:
         raise _wrong("model", "must name a strategy, as maj@8")
     stream = fields.flag("stream") or False
-    options = given.get("stream_options", {})
-    if not isinstance(options, dict) or not isinstance(options.get("include_usage", False), bool):
-        raise _wrong("stream_options", 'must be an object, as {"include_usage": true}')
-    if options and not stream:
-        raise _wrong("stream_options", "is for streams: set `stream` too")
+    include_usage = _include_usage(given.get("stream_options", {}), stream=stream)
     grader = given.get("grader")
     if grader is not None and grader not in GRADERS:
         raise _wrong("grader", f"must be one of {', '.join(GRADERS)}")
@@ -126,7 +124,7 @@ def read(body: bytes) -> Ask:
         model=model,
         messages=_messages(given.get("messages")),
         stream=stream,
-        include_usage=options.get("include_usage", False),
+        include_usage=include_usage,
         temperature=fields.number("temperature", 0, 2),
         top_p=fields.number("top_p", 0, 1, above=True),
         top_k=fields.integer("top_k", 0),
@@ -139,6 +137,22 @@ def read(body: bytes) -> Ask:
         grader=grader,
         thinking=fields.flag("thinking"),
     )
+
+
+def _include_usage(options: Any, *, stream: bool) -> bool:
+    """What `stream_options` say."""
+    if not isinstance(options, dict):
+        raise _wrong("stream_options", 'must be an object, as {"include_usage": true}')
+    options = {name: value for name, value in options.items() if value is not None}
+    if options and not stream:
+        raise _wrong("stream_options", "is for streams: set `stream` too")
+    wanted = options.pop("include_usage", False)
+    # padding that hides how long chunks are; there is none
+    if not isinstance(wanted, bool) or options.pop("include_obfuscation", False) is not False:
+        raise _wrong("stream_options", 'must be an object, as {"include_usage": true}')
+    if options:
+        raise _wrong("stream_options", f"knows include_usage, and no {_short(min(options))}")
+    return wanted
 
 
 def _known(given: Mapping[str, Any]) -> None:
@@ -186,7 +200,8 @@ class _Fields:
         if value is None:
             return None
         fine = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (fine and math.isfinite(value) and low <= value <= high) or (above and value == low):
+        # comparing finds NaN and infinity out, and whole numbers that are too large for a float
+        if not (fine and low <= value <= high) or (above and value == low):
             least = f"above {low:g}" if above else f"at least {low:g}"
             raise _wrong(name, f"must be {least} and at most {high:g} (got {_short(value)})")
         return float(value)
@@ -203,6 +218,9 @@ def _messages(given: Any) -> tuple[Message, ...]:
         role = one.get("role")
         if not isinstance(role, str) or role not in _ROLES:
             raise _wrong(f"{where}.role", f"must be system, user or assistant (got {_short(role)})")
+        for name, value in one.items():
+            if name not in _MESSAGE and value not in (None, [], ""):
+                raise _wrong(f"{where}.{name[:80]}", "is not served: write it into `content`")
         found.append(
             Message(
                 cast(Literal["system", "user", "assistant"], _ROLES[role]),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from reasonbench import strategies
+from reasonbench import needs, strategies
+from reasonbench.engines.base import Engine
+from reasonbench.engines.needs import Needs
 from reasonbench.errors import UsageError
 from reasonbench.server.errors import ApiError
 from reasonbench.strategies import AnyStrategy, Search, spell
@@ -35,12 +37,23 @@ class Catalogue:
         self._reward = reward
         self._most = most
         self._listed: dict[str, AnyStrategy] = {}
+        self._lacks: Callable[[Needs], str | None] | None = None
         for spec in specs:
             strategy = self._with_reward(strategies.parse(spec))
             self._check(spec, strategy)
             for name in (spec, spell(strategies.parse(spec))):
                 self._listed[name] = strategy
         self._open = not self._listed
+
+    def fit(self, engine: Engine) -> None:
+        """Serve no more than an engine can do.
+
+        Raises:
+            UsageError: one of the strategies that were asked for takes more.
+        """
+        self._lacks = getattr(engine, "lacks", None)
+        for name, strategy in self._listed.items():
+            self._check(name, strategy)
 
     @property
     def names(self) -> list[str]:
@@ -108,6 +121,11 @@ class Catalogue:
         if not self._reward and (searching or strategy.scorer == REWARD):
             raise UsageError(f"{name} needs a reward: start the server with --reward MODEL.")
         strategy.check(_QUESTIONS)
+        if self._lacks is None:
+            return
+        cuts, thinking = bool(strategy.top_k or strategy.min_p), strategy.thinking is not None
+        if why := self._lacks(needs.asked(strategy, thinking=thinking, chat=None, cuts=cuts)):
+            raise UsageError(f"{name} {why}.")
 
 
 _QUESTIONS: Sequence[Question] = (Question("", "questions", ""),)

@@ -32,7 +32,7 @@ class Sample:
         completion: None where the request failed.
         answer: extracted, or None.
         scores: of the reward, where it was asked.
-        tokens: that it has.
+        tokens: that it has; None where nobody counted them.
         finish: "stop", "length" or "aborted".
     """
 
@@ -41,7 +41,7 @@ class Sample:
     completion: Completion | None
     answer: str | None
     scores: Scores | None
-    tokens: int
+    tokens: int | None
     finish: str
 
     @classmethod
@@ -89,6 +89,7 @@ class Drawing:
         self._samples: dict[int, Sample] = {}
         self._unit: InOrder | None = None
         self._headed = False
+        self._read = len(prompt.token_ids)
         self.failure: str | None = None
         if isinstance(strategy, Adaptive):
             self._unit = InOrder([strategy], 0, Numbering(graders, problem))
@@ -186,6 +187,10 @@ class Drawing:
         else:
             self._meter.usage += completion.usage
             self._meter.written += completion.usage.decode_tokens
+            if not self._read:
+                # a conversation that the server renders has as many tokens as it says
+                self._read = completion.usage.prompt_tokens + completion.usage.cached_tokens
+                self._meter.written += self._read
             answer = self._graders.extract(
                 self._problem, completion.text, thinking_open=completion.thinking_open
             )
@@ -196,7 +201,7 @@ class Drawing:
                 completion,
                 answer,
                 scores,
-                len(completion.token_ids),
+                len(completion.token_ids) or completion.usage.decode_tokens or None,
                 completion.finish,
             )
         self._samples[index] = sample

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from reasonbench.server.answer import Answer
@@ -23,7 +23,6 @@ class Metrics:
         requests: how many the engine is serving.
         """
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
         self._calls = Counter(
             "reasonbench_calls", "Calls by outcome.", ("strategy", "status"),
             registry=self._registry,
@@ -31,6 +30,10 @@ class Metrics:
         self._tokens = Counter(
             "reasonbench_tokens", "Tokens by kind.", ("strategy", "kind"), registry=self._registry
         )
+        self._uncounted = Counter(
+            "reasonbench_uncounted_calls", "Answered calls with tokens that nobody counted.",
+            ("strategy",), registry=self._registry,
+        )  # fmt: skip
         self._seconds = Histogram(
             "reasonbench_call_seconds", "Wall-clock seconds of answered calls.", ("strategy",),
             buckets=_SECONDS, registry=self._registry,
@@ -54,8 +57,10 @@ class Metrics:
             ("reward", used.reward_tokens),
         ):
             self._tokens.labels(strategy, kind).inc(count)
+        self._uncounted.labels(strategy).inc(answer.uncounted)
         self._seconds.labels(strategy).observe(answer.seconds)
 
     def text(self) -> bytes:
-        """All of them, in Prometheus' format."""
-        return generate_latest(self._registry)
+        """All of them, in Prometheus' format: ours, those of the process, and those of an engine
+        inside it that keeps any (vLLM with `disable_log_stats=false`)."""
+        return generate_latest(self._registry) + generate_latest(REGISTRY)

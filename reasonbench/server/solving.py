@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
+from reasonbench import needs
 from reasonbench.costs import JudgedBy
 from reasonbench.engines.base import Engine
 from reasonbench.engines.chat import plain_text
@@ -128,6 +129,7 @@ class Solver:
         text = asked[0].content if len(asked) == 1 else plain_text(asked)
         digest = blake2b(json.dumps(messages).encode(), digest_size=12).hexdigest()
         question = Question(digest, BENCHMARK, text, kind=ask.grader or self.grader)
+        self._check(ask, strategy, wanted)
         most = _first(ask.max_tokens, strategy.max_tokens, self.max_tokens)
         params = SamplingParams(
             temperature=_first(ask.temperature, strategy.temperature, 1.0),
@@ -143,6 +145,18 @@ class Solver:
         return Call(
             strategy, Problem(question, None), prompt, messages, params, seed, ask.budget, wanted
         )
+
+    def _check(self, ask: Ask, strategy: AnyStrategy, thinking: bool | None) -> None:
+        """Raises:
+        ApiError: 400: the engine cannot do what the call and its strategy need.
+        """
+        lacks = getattr(self.engine, "lacks", None)
+        if lacks is None:
+            return
+        cuts = bool(_first(ask.top_k, strategy.top_k) or _first(ask.min_p, strategy.min_p))
+        wanted = needs.asked(strategy, thinking=thinking is not None, chat=None, cuts=cuts)
+        if why := lacks(wanted._replace(tokens=ask.budget is not None)):
+            raise ApiError(400, f"the call {why}.", code="unsupported_value")
 
     async def solve(self, call: Call) -> Answer:
         """Answer a call. Cancelling it aborts its requests in the engine.
@@ -278,7 +292,7 @@ class Solver:
         return StoredSample(
             sample.index,
             finish=None if completion is None else completion.finish,
-            tokens=sample.tokens,
+            tokens=sample.tokens or 0,
             mean_logprob=completion.mean_logprob if completion else None,
             self_certainty=completion.self_certainty if completion else None,
             verdict="ungraded",
@@ -316,6 +330,7 @@ class Solver:
             ),
             chosen=chosen,
             seconds=0.0,
+            uncounted=any(s.completion is not None and s.tokens is None for s in samples),
         )
 
 

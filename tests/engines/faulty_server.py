@@ -17,6 +17,9 @@ FAULTS = ("429", "429 date", "500", "503", "hang", "reset", "cut", "broken", "em
 """Refused with seconds or with a date to come back at; failed; silent for a minute; closed before
 and in the middle of the answer; half an answer as if it were whole; no answer; byte by byte."""
 
+HOSTILE = ("nested",)
+"""Brackets without end, which take a reader of JSON to the bottom of its stack."""
+
 _SPOILS_ANSWER = ("cut", "broken", "drip")
 """Faults of requests that were served behind it."""
 
@@ -93,6 +96,8 @@ class FaultyServer:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
+        if fault == "nested":
+            return web.Response(text="[" * 100_000, content_type="application/json")
         if fault == "empty":
             return web.Response(content_type="application/json")
         if fault == "500":

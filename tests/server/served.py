@@ -31,7 +31,13 @@ from tests.engines.loop import BackgroundLoop
 
 Say = Callable[[RequestKey, SamplingParams], Awaitable[str]]
 
-ASKED = {"model": "maj@4", "messages": [{"role": "user", "content": "What is 3 + 4?"}]}
+SAYS = ("3 + 4 = 7 so \\boxed{7}", "it is \\boxed{8}", "\\boxed{7.0}", "no idea")
+"""What the engine of most tests says: two right answers of three."""
+
+ASKED: dict[str, Any] = {
+    "model": "maj@4",
+    "messages": [{"role": "user", "content": "What is 3 + 4?"}],
+}
 
 
 class Words:
@@ -158,9 +164,11 @@ def serving(
     graders = Graders()
     counted = Counted(engine)
     verifier = None if reward is None else verifier_of(reward, reward.info.name, counted)
+    catalogue = Catalogue(specs, reward=reward is not None)
+    catalogue.fit(engine)
     service = Service(
         Solver(counted, graders, verifier, **solver),
-        Catalogue(specs, reward=reward is not None),
+        catalogue,
         counted,
         key,
         limits or Limits(),

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 import httpx
 import openai
@@ -46,27 +47,53 @@ def started(*args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
-def aborted(url: str) -> None:
-    """Hang up in the middle of a long call, and see the engine let its requests go."""
-    body = json.dumps(
-        {"model": "maj@16:temperature=2", "messages": [{"role": "user", "content": QUESTION}],
-         "max_tokens": 400}
-    ).encode()  # fmt: skip
+MANY = "maj@128:temperature=2"
+"""A call of some seconds."""
+
+LONG: dict[str, Any] = {
+    "model": MANY,
+    "messages": [{"role": "user", "content": QUESTION}],
+    "max_tokens": 1000,
+}
+
+
+def metrics(http: httpx.Client) -> dict[str, float]:
+    """By name, summed over the labels."""
+    found: dict[str, float] = {}
+    for line in http.get("/metrics").text.splitlines():
+        if not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            name = name.partition("{")[0]
+            found[name] = found.get(name, 0.0) + float(value)
+    return found
+
+
+def hang_up(url: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Hang up in the middle of a long call: the metrics before it, and when nothing runs any more.
+
+    Raises:
+        AssertionError: the call was answered before anybody could hang up.
+    """
+    body = json.dumps(LONG).encode()
     host, port = url.removeprefix("http://").split(":")
     with httpx.Client(base_url=url, headers={"Authorization": "Bearer s3cret"}) as http:
+        before = metrics(http)
         hanging = socket.create_connection((host, int(port)))
         hanging.sendall(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\n"
             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
         )
-        running = "reasonbench_engine_requests_in_flight 16.0"
-        while running not in http.get("/metrics").text:
-            pass
+        while not (now := metrics(http))["reasonbench_engine_requests_in_flight"]:
+            assert now["reasonbench_call_seconds_count"] == before["reasonbench_call_seconds_count"]
         hanging.close()
-        while "reasonbench_calls_in_flight 0.0" not in (metrics := http.get("/metrics").text):
+        running = ("reasonbench_calls_in_flight", "vllm:num_requests_running",
+                   "vllm:num_requests_waiting")  # fmt: skip
+        while any((now := metrics(http)).get(name) for name in running):
             pass
-        assert "reasonbench_engine_requests_in_flight 0.0" in metrics
-        assert 'status="gone",strategy="maj"' in metrics
+        assert now["reasonbench_engine_requests_in_flight"] == 0
+        assert now["reasonbench_call_seconds_count"] == before["reasonbench_call_seconds_count"]
+        assert 'status="gone",strategy="maj"} 1.0' in http.get("/metrics").text
+        return before, now
 
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
@@ -74,31 +101,34 @@ def test_the_built_in_model_is_served(engine: str) -> None:
     if find_spec(engine) is None:
         pytest.skip(f"{engine} is not installed")
     args = ["--engine", engine, "--api-key-env", "SECRET", "-s", "maj@4", "-s", "wbon@4",
-            "-s", "beam@4", "-s", "maj@16:temperature=2", "--reward", "builtin-prm",
+            "-s", "beam@4", "-s", MANY, "--reward", "builtin-prm",
             "--reward-engine", "transformers"]  # fmt: skip
+    if engine == "vllm":
+        args += ["--engine-arg", "disable_log_stats=false"]
     with started(*args) as (process, url):
         client = openai.OpenAI(base_url=f"{url}/v1", api_key="s3cret", max_retries=0)
         names = [model.id for model in client.models.list()]
-        assert names == ["maj@4", "wbon@4", "beam@4", "maj@16:temperature=2"]
+        assert names == ["maj@4", "wbon@4", "beam@4", MANY]
         for name in names[:3]:
-            asked = [{"role": "user", "content": QUESTION}]
+            asked: Any = [{"role": "user", "content": QUESTION}]
             first = client.chat.completions.create(
-                model=name,
-                messages=asked,
-                extra_body={"candidates": True},  # type: ignore[arg-type]
+                model=name, messages=asked, extra_body={"candidates": True}
             )
             assert first.choices[0].message.content
             assert first.usage is not None
             assert first.usage.model_extra is not None
             assert (first.usage.model_extra["reward_tokens"] > 0) == (name != "maj@4")
-            again = client.chat.completions.create(
-                model=name,
-                messages=asked,
-                stream=True,  # type: ignore[arg-type]
-            )
+            again = client.chat.completions.create(model=name, messages=asked, stream=True)
             parts = [c.choices[0].delta.content or "" for c in again]
             assert "".join(parts) == first.choices[0].message.content
-        aborted(url)
+        before, after = hang_up(url)
+        if engine == "vllm":
+            # by its own count the engine wrote a part of what the same call takes to its end
+            name = "vllm:generation_tokens_total"
+            whole = client.chat.completions.create(**LONG).usage
+            assert whole is not None
+            assert after[name] - before[name] < whole.completion_tokens / 2 < 128 * 1000 / 2
+            assert after["vllm:num_requests_running"] == 0
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
 

@@ -10,7 +10,7 @@ from tests.strategies.toy import ToyEngine, ToyReward
 
 BEAM = {**ASKED, "model": "beam@4:m=2,select=best"}
 FLAT = {(0,): "x 0.1", (1,): "y 0.9", (2,): "z 0.4", (3,): "no number"}
-PROMPT = len(ASKED["messages"][0]["content"])  # type: ignore[index]
+PROMPT = len(ASKED["messages"][0]["content"])
 
 
 def test_a_search_answers_with_its_best_solution() -> None:
@@ -89,4 +89,4 @@ def test_the_reward_forgets_a_question_that_nobody_asks_any_more() -> None:
     with serving(ToyEngine(FLAT), reward=Forgetting()) as served:
         served.post({**ASKED, "model": "bon@4"})
     (question,) = forgotten
-    assert getattr(question, "text", None) == ASKED["messages"][0]["content"]  # type: ignore[index]
+    assert getattr(question, "text", None) == ASKED["messages"][0]["content"]

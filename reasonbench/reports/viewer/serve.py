@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._say(HTTPStatus.OK, text, "text/javascript")
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET  # noqa: N815 - BaseHTTPRequestHandler looks for this name
 
     def _say(self, status: HTTPStatus, text: str, kind: str = "text/plain") -> None:
         body = text.encode("utf-8", "replace")
