@@ -1,7 +1,7 @@
 """Beam search three ways: problems beside each other, in lock-step, and one after another.
 
     python perf/search.py [--problems 64] [--n 16] [--m 4] [--rounds 5] [--policy P] [--reward R]
-        [--bind] [--natural] [--peers]
+        [--bind] [--natural] [--peers] [--one-by-one ROUNDS]
     python perf/search.py --simulate
 
 Same engines, seeds and step lengths; the same trees grow in each way, and the script checks it.
@@ -221,6 +221,7 @@ async def compare(
     reset: Callable[[], Awaitable[object]],
     busy: Callable[[], dict[str, float]] = dict,
     without: Collection[tuple[str, str]] = (),
+    one_by_one: int | None = None,
 ) -> None:
     """Every way with every reward, in alternating rounds; prints the table.
 
@@ -229,6 +230,7 @@ async def compare(
         reset: is called before each search.
         busy: processor seconds of each process so far.
         without: (scores, way) that are not run.
+        one_by_one: in how many of the rounds problems go one after another; in all.
     """
     ways: dict[str, Way] = {
         "ours": searches.ours,
@@ -244,6 +246,8 @@ async def compare(
             for name, way in ways.items():
                 if (scoring, name) in without:
                     continue
+                if name == "one by one" and one_by_one is not None and number >= one_by_one:
+                    continue
                 await reset()
                 before = busy()
                 took, found, usage = await timed(way, reward, clock)
@@ -256,7 +260,7 @@ async def compare(
                 print(f"round {number + 1}, {scoring}, {name}: {took:.2f} s"
                       f"{'' if same else '  OTHER TREES'}", flush=True)  # fmt: skip
     print(f"\n{len(searches.problems)} problems, {searches.strategy.name}@{searches.strategy.n}, "
-          f"median of {rounds} rounds")  # fmt: skip
+          "median of the rounds")  # fmt: skip
     best = statistics.median(seconds["incremental", "ours"])
     for scoring in rewards:
         print(f"  scores {scoring}")
@@ -268,7 +272,8 @@ async def compare(
             middle = statistics.median(times)
             print(
                 f"    {name:<11} {middle:>8.2f} s  x{middle / best:.2f} of ours, incremental, "
-                f"x{middle / same:.2f} of ours, {scoring}  ({min(times):.2f} – {max(times):.2f})  "
+                f"x{middle / same:.2f} of ours, {scoring}  "
+                f"({min(times):.2f} – {max(times):.2f}, {len(times)} rounds)  "
                 f"{usage.decode_tokens:,} decoded, {usage.reward_tokens:,} scored tokens"
             )
             if parts := worked.get((scoring, name)):
@@ -356,6 +361,7 @@ async def search_with(args: argparse.Namespace, policy: Path) -> None:
             reset,
             busy,
             {("anew", "ours"), ("incremental", "one by one")} if args.peers else (),
+            args.one_by_one,
         )
     finally:
         await engine.aclose()
@@ -368,6 +374,8 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=16)
     parser.add_argument("--m", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--one-by-one", type=int, metavar="ROUNDS",
+                        help="rounds with the slowest way (all)")  # fmt: skip
     parser.add_argument("--policy", help="folder of the policy; the built-in one")
     parser.add_argument("--reward", default="builtin-prm")
     parser.add_argument("--bind", action="store_true", help="a core for each engine")
