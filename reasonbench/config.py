@@ -95,7 +95,11 @@ class EvalConfig(BaseModel):
     """Stop watching when a checkpoint of this step, or of a later one, has been evaluated."""
 
     engine: Name = "auto"
-    """vllm, transformers, replay, openai, or auto: what the model's name says, else vLLM."""
+    """vllm, transformers, replay, openai, ray, or auto: what the model's name says, else vLLM."""
+    replicas: int | None = Field(None, ge=1, le=4096)
+    """How many vLLMs serve the model (and the reward), one per actor of a Ray cluster."""
+    ray: Name | None = None
+    """Address of the cluster: HOST:PORT of its head, or auto; one is started here if not given."""
     base_url: Names | None = None
     """URLs of the servers of a served model: http://HOST:PORT/v1."""
     api_key_env: Name | None = None
@@ -173,6 +177,8 @@ VOLATILE = REWARD_SETTINGS | {
     "watch_until",
     "base_url",
     "api_key_env",
+    "replicas",
+    "ray",
 }
 """Settings that may differ between a run and its resumption."""
 
@@ -220,6 +226,7 @@ def make(values: Mapping[str, Any]) -> EvalConfig:
         if getattr(config, name) is not None and not served:
             given = name.replace("_", "-")
             raise UsageError(f"--{given} has no meaning without --model openai:NAME.")
+    _check_replicas(config)
     if config.shard is not None:
         shards.parse(config.shard)
         if config.watch is not None:
@@ -261,6 +268,23 @@ def _check_prices(config: EvalConfig) -> None:
                 f'--max-usd needs the price of {model}: [prices."{name}"] in a recipe, with '
                 "input and output."
             )
+
+
+def _check_replicas(config: EvalConfig) -> None:
+    """Raises:
+    UsageError: replicas of something else than a model that runs in vLLM, or none at all.
+    """
+    if config.replicas is None:
+        if config.ray is not None:
+            raise UsageError("--ray has no meaning without --replicas N.")
+        if config.engine == "ray":
+            raise UsageError("--engine ray needs --replicas N.")
+        return
+    if config.engine not in ("auto", "ray", "vllm"):
+        raise UsageError(f"replicas run vLLM: --engine {config.engine} cannot have --replicas.")
+    served = next((name for name in config.model if name.startswith("openai:")), None)
+    if served is not None:
+        raise UsageError(f"--replicas has no meaning for {served}: its servers are --base-url.")
 
 
 def _sentence(error: ValidationError) -> str:

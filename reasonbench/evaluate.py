@@ -139,7 +139,6 @@ async def _evaluate(
                 )
             )
             opened.append(engine)
-        notice = engine.notice if engine else None
         if reward is None and not judged:
             if engine is None:
                 observer.starting(reward_name(config))
@@ -175,7 +174,7 @@ async def _evaluate(
         for one in reversed(opened):
             await one.aclose()
         await graders.aclose()
-    return Evaluated(store.folder, results, outcome, ready, notice)
+    return Evaluated(store.folder, results, outcome, ready, engine.notice if engine else None)
 
 
 def _is_judged(config: EvalConfig, tasks: Sequence[Task], store: RunStore) -> bool:
@@ -208,7 +207,7 @@ def check_models(config: EvalConfig) -> None:
     for model in config.model:
         if config.engine == "auto" and model.startswith(engines.SERVED):
             continue
-        if config.engine in ("auto", "vllm", "transformers"):
+        if config.engine in ("auto", "vllm", "transformers", "ray"):
             locate(model, config.revision)
         elif config.engine == "replay" and not Path(model).expanduser().is_file():
             raise UsageError(f"there is no file {model} of recorded completions.")
@@ -230,6 +229,8 @@ def engine_config(config: EvalConfig, model: str) -> engines.EngineConfig:
         base_url=tuple(config.base_url or ()),
         api_key_env=config.api_key_env or engines.API_KEY,
         trust_remote_code=config.trust_remote_code,
+        replicas=config.replicas,
+        ray=config.ray,
     )
 
 

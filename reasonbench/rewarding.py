@@ -67,6 +67,7 @@ def reward_config(config: EvalConfig) -> RewardConfig:
         "trust_remote_code": config.trust_remote_code,
         "options": spoken,
         "engine_args": backend,
+        **({} if config.reward.startswith(SERVED) else replicas_of(config)),
         **running,
     }
     try:
@@ -94,6 +95,11 @@ def _servers(config: EvalConfig, running: Mapping[str, Any]) -> dict[str, Any]:
         "base_url": (urls,) if isinstance(urls, str) else tuple(urls),
         "api_key_env": running.get("api_key_env", config.api_key_env or API_KEY),
     }
+
+
+def replicas_of(config: EvalConfig) -> dict[str, Any]:
+    """Settings of engines and rewards that run as replicas."""
+    return {"replicas": config.replicas, "ray": config.ray}
 
 
 def check_reward(config: EvalConfig) -> None:
@@ -124,7 +130,7 @@ def beside_reward(config: EvalConfig, policy: EngineConfig, *, opening: bool) ->
     Raises:
         UsageError: the reward, or the policy, is not there.
     """
-    if not opening or policy.engine not in ("auto", "vllm"):
+    if not opening or policy.engine not in ("auto", "vllm", "ray"):
         return policy
     return _shared(policy, reward_config(config))[0]
 

@@ -48,7 +48,9 @@ DATA = "REASONBENCH_DATA"
 @click.option("--seed", type=int, help="Seed of the run (default 0).")
 @click.option("--system", help="System prompt.")
 @click.option("--chat/--no-chat", default=None, help="Chat template, or plain text.")
-@click.option("--engine", help="auto, vllm, transformers, replay or openai.")
+@click.option("--engine", help="auto, vllm, transformers, replay, openai or ray.")
+@click.option("--replicas", type=int, help="vLLMs that serve the model, one per Ray actor.")
+@click.option("--ray", metavar="ADDRESS", help="Ray cluster: HOST:PORT or auto (one started here).")
 @click.option(
     "--base-url", multiple=True, help="URL of a served model (openai:NAME), or several. Repeats."
 )

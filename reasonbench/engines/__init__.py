@@ -50,6 +50,7 @@ _BUILTIN = {
     "openai": _Builtin(
         "any OpenAI-compatible server", "reasonbench.engines.openai", "aiohttp", "openai"
     ),
+    "ray": _Builtin("replicas of vLLM on a Ray cluster", "reasonbench.engines.ray", "ray", "ray"),
 }
 
 
@@ -76,6 +77,8 @@ async def open_engine(config: EngineConfig) -> Engine:
         UsageError: an unknown engine, one that is not installed, or a model that cannot be opened.
     """
     name, notice = config.engine, None
+    if config.replicas is not None:
+        name = "ray"  # which says what cannot be had as replicas
     if name == "auto":
         name, notice = ("openai", None) if config.model.startswith(SERVED) else _choose()
     if name in _BUILTIN:

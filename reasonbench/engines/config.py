@@ -22,8 +22,13 @@ class EngineConfig(BaseModel):
     openai:NAME of a served model."""
     engine: str = "auto"
     """"auto" (openai for openai:NAME, else vllm where it is installed, else transformers), "vllm",
-    "transformers", "replay", "openai", or the name of an entry point of the group
-    reasonbench.engines."""
+    "transformers", "replay", "openai", "ray" (as `replicas` does), or the name of an entry point of
+    the group reasonbench.engines."""
+    replicas: int | None = Field(None, ge=1)
+    """How many vLLMs serve the model, one per actor of a Ray cluster; one in this program's own
+    processes, without Ray, where not given."""
+    ray: str | None = None
+    """Address of the cluster (HOST:PORT of its head, or "auto"); one is started here by default."""
     revision: str | None = None
     """Branch, tag or commit of a hub model; the newest by default."""
     tokenizer: str | None = None

@@ -9,12 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 from reasonbench.engines.base import EngineError, Watch
 from reasonbench.types import Finish, SamplingParams
 
 Decode = Callable[[Sequence[int], Sequence[int]], str]
 """The text of tokens (second) behind others (first); see `Decoder.decode`."""
+
+
+@runtime_checkable
+class LateWatch(Protocol):
+    """A watch whose verdict comes late, from another machine: the completion runs on meanwhile."""
+
+    async def settle(self) -> int | None:
+        """Wait for the verdict on all tokens: with how many of them it ends, or None."""
+        ...
+
 
 _HELD = 8
 """Tokens that may wait for a character to become whole: it takes at most four."""
@@ -59,6 +70,14 @@ class Ending:
         elif watched:
             self.at = self._count
         return self.at is not None
+
+    async def settle(self) -> None:
+        """Cut the completion, now that it has ended, where a late watch ends it."""
+        if not isinstance(self._watch, LateWatch):
+            return
+        at = await self._watch.settle()
+        if at is not None and (at, "stop") != (self.at, self.finish):
+            self.at, self.finish, self.stop_reason = at, "aborted", None
 
     def _matches(self, token: int, pattern: re.Pattern[str]) -> bool:
         """Whether the text so far holds a match; half a character is not looked at."""

@@ -32,12 +32,19 @@ from reasonbench.engines.gate import Gate
 from reasonbench.engines.locate import Located, locate
 from reasonbench.engines.vllm_environment import ON_GPU, SINGLE_CORE, quiet, variables
 from reasonbench.engines.vllm_live import LiveWeights
-from reasonbench.engines.vllm_requests import Collected, request_params, score_params
+from reasonbench.engines.vllm_requests import (
+    FINISH,
+    Collected,
+    ends_anyway,
+    needs_scores,
+    request_params,
+    score_params,
+    unfinished,
+)
 from reasonbench.engines.vllm_settings import engine_arguments, single_core
 from reasonbench.engines.vllm_transfer import ENVIRONMENT as TRANSFER
 from reasonbench.types import (
     Completion,
-    Finish,
     Message,
     Prompt,
     RequestKey,
@@ -147,6 +154,11 @@ class VllmEngine:
             raise EngineDeadError("the engine was closed.")
         return self._llm
 
+    @property
+    def unfinished(self) -> Usage:
+        """What the requests that are running have used by now."""
+        return Usage() if self._llm is None else unfinished(self._llm)
+
     def render(
         self,
         messages: Sequence[Message],
@@ -181,7 +193,7 @@ class VllmEngine:
     async def _sample(
         self, prompt: Prompt, params: SamplingParams, watch: Watch | None
     ) -> Completion:
-        if not self._scores and _needs_scores(params):
+        if not self._scores and needs_scores(params):
             raise EngineError(
                 "self-certainty, confidences and processed log-probabilities need vLLM's V1 model "
                 "runner without speculative decoding."
@@ -246,6 +258,8 @@ class VllmEngine:
                 if ended and not result.finished:
                     await self.llm.abort(name)
             if result.finished:
+                if end is not None:
+                    await end.settle()
                 return found
         raise EngineError("vLLM ended the request without a result.")
 
@@ -321,9 +335,9 @@ class VllmEngine:
         self, prompt: Prompt, found: Collected, end: Ending | None, version: int, seconds: float
     ) -> Completion:
         """The completion of a finished request, cut where its pattern or its watch ends it."""
-        params, finish = found.params, _FINISH.get(found.finish_reason)
+        params, finish = found.params, FINISH.get(found.finish_reason)
         tokens, stop_reason = tuple(found.tokens), found.stop_reason
-        cut = end is not None and end.at is not None and not _ends_anyway(end, found)
+        cut = end is not None and end.at is not None and not ends_anyway(end, found)
         if end is not None and cut:
             tokens, finish, stop_reason = tokens[: end.at], end.finish, end.stop_reason
         if finish is None:
@@ -367,24 +381,6 @@ class VllmEngine:
         llm.shutdown = lambda timeout=None: None
         if self._log is not None:
             self._log.unlink(missing_ok=True)
-
-
-_FINISH: dict[str | None, Finish] = {"stop": "stop", "length": "length", "abort": "aborted"}
-
-
-def _ends_anyway(end: Ending, found: Collected) -> bool:
-    """Whether the completion ends by itself with the token at which it would be ended.
-
-    A pattern goes before a limit, and everything goes before a watch.
-    """
-    if end.at != len(found.tokens) or found.finish_reason == "abort":
-        return False
-    return found.finish_reason == "stop" or end.finish == "aborted"
-
-
-def _needs_scores(params: SamplingParams) -> bool:
-    """Whether the request reads columns that only our own sampler fills."""
-    return bool(params.self_certainty or params.top_logprobs or params.logprobs == "processed")
 
 
 def _lora_request(config: EngineConfig) -> Any:

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from reasonbench.engines.columns import CERTAINTY, CONFIDENCE, KEY, RAW
-from reasonbench.types import SamplingParams
+from reasonbench.engines.ending import Ending
+from reasonbench.types import Finish, SamplingParams, Usage
 
 
 class Scores(NamedTuple):
@@ -148,3 +149,36 @@ class Collected:
             confidences=confidences,
             self_certainty=certainty,
         )
+
+
+FINISH: dict[str | None, Finish] = {"stop": "stop", "length": "length", "abort": "aborted"}
+
+
+def ends_anyway(end: Ending, found: Collected) -> bool:
+    """Whether the completion ends by itself with the token at which it would be ended.
+
+    A pattern goes before a limit, and everything goes before a watch.
+    """
+    if end.at != len(found.tokens) or found.finish_reason == "abort":
+        return False
+    return found.finish_reason == "stop" or end.finish == "aborted"
+
+
+def needs_scores(params: SamplingParams) -> bool:
+    """Whether the request reads columns that only our own sampler fills."""
+    return bool(params.self_certainty or params.top_logprobs or params.logprobs == "processed")
+
+
+def unfinished(llm: Any) -> Usage:
+    """What the requests that are running have used by now, those not yet read through left out.
+
+    Args:
+        llm: vLLM's `AsyncLLM`, whose results say it only at a request's end.
+    """
+    used = Usage()
+    for state in llm.output_processor.request_states.values():
+        if state.detokenizer is not None and not state.is_prefilling:
+            cached = state.num_cached_tokens
+            decoded = state.detokenizer.num_output_tokens()
+            used += Usage(state.prompt_len - cached, cached, decoded, requests=1)
+    return used

@@ -99,10 +99,14 @@ async def open_reward(config: RewardConfig, policy: Engine | None = None) -> Rew
     from reasonbench.rewards.pieces import Pieces
     from reasonbench.rewards.tokenizer import load_tokenizer
 
-    module = _backend(config)
+    module = None if config.replicas else _backend(config)
     tokenizer = await asyncio.to_thread(load_tokenizer, config, located)
     adapter = make(kind, Pieces(tokenizer, config.model), located.config, config.options)
-    backend: Backend = await module.open_backend(config, located, tokenizer, adapter)
+    backend: Backend
+    if module is None:
+        backend = await replicated().open_backend(config, getattr(policy, "replicas", None))
+    else:
+        backend = await module.open_backend(config, located, tokenizer, adapter)
     return IncrementalReward(config.model, kind, adapter, backend)
 
 
@@ -124,6 +128,17 @@ def check_served(config: RewardConfig) -> None:
             f"--reward {config.model} needs its server: --reward-arg base_url=http://HOST:PORT/v1."
         )
     base_urls(config.base_url)
+
+
+def replicated() -> Any:
+    """The module that opens models on replicas.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    if find_spec("ray") is None:
+        raise UsageError("replicas need Ray (pip install 'reasonbench[ray]').")
+    return import_module("reasonbench.engines.ray")
 
 
 def _backend(config: RewardConfig) -> Any:

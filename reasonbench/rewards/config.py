@@ -79,6 +79,10 @@ class RewardConfig(BaseModel):
     """URLs of the servers of a served model (openai:NAME); the policy's where it is served too."""
     api_key_env: str = API_KEY
     """Environment variable that holds the servers' key; the key itself is written nowhere."""
+    replicas: int | None = Field(None, ge=1)
+    """How many vLLMs judge, each on one of the policy's replicas where there are any (ray)."""
+    ray: str | None = None
+    """Address of the Ray cluster; one is started here by default."""
     device: str | None = None
     """Which GPUs it runs on ("1", "2,3"), or "cpu" (transformers); the policy's by default."""
     engine_args: dict[str, Any] = Field(default_factory=dict)

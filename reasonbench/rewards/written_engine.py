@@ -11,6 +11,9 @@ from reasonbench.rewards.vllm_settings import visible
 async def open_writer(config: RewardConfig, policy: Engine | None = None) -> Engine:
     """Open the engine that a reward's configuration speaks of.
 
+    Args:
+        policy: the engine that writes, on whose replicas this one runs too where it has any.
+
     Raises:
         UsageError: it cannot be opened, or GPUs were chosen for an engine that cannot choose.
     """
@@ -33,6 +36,13 @@ async def open_writer(config: RewardConfig, policy: Engine | None = None) -> Eng
         api_key_env=config.api_key_env,
         trust_remote_code=config.trust_remote_code,
         verbose=config.verbose,
+        replicas=config.replicas,
+        ray=config.ray,
     )
+    beside = getattr(policy, "replicas", None)
+    if config.replicas is not None and beside is not None:
+        from reasonbench.engines.ray import open_engine as open_beside
+
+        return await open_beside(engine, beside)
     with visible(config.device):
         return await open_engine(engine)
