@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from reasonbench.errors import UsageError
-from reasonbench.runs.rows import reading
+from reasonbench.runs.rows import UNDECIDED, reading
 
 LARGEST = 128 << 20
 """Characters, or bytes, of one line, element or entry."""
 
 _CHUNK = 1 << 16
 _SPACE = " \t\n\r"
-_UNDECIDED = frozenset({"", ".", *(e + sign for e in "eE" for sign in ("", "+", "-"))})
-"""What may stand between a number and the end of what was read, if the number goes on."""
 
 
 def lines(path: Path) -> Iterator[tuple[int, Any]]:
@@ -169,7 +167,7 @@ class _Cursor:
             except (ValueError, RecursionError) as error:
                 raise UsageError(f"{self._here()}: {_why(error)}.") from None
             else:
-                if self._buffer[end : end + 3] in _UNDECIDED and self._more():
+                if self._buffer[end : end + 3] in UNDECIDED and self._more():
                     continue
                 line = self._line + self._buffer.count("\n", 0, self._at)
                 self._at = end

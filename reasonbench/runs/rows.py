@@ -18,6 +18,8 @@ from reasonbench.errors import UsageError
 _CHUNK = 1 << 16
 _GZIP = b"\x1f\x8b"
 _SPACE = re.compile(r"[ \t\n\r]*")
+UNDECIDED = frozenset({"", ".", *(e + sign for e in "eE" for sign in ("", "+", "-"))})
+"""What may stand between a number and the end of what was read, if the number goes on."""
 _LISTS = ("rows", "data", "results", "records", "examples", "instances", "items", "details")
 """Names under which a JSON object is taken to hold its rows."""
 
@@ -121,10 +123,12 @@ def _array(path: Path) -> Iterator[Value]:
                 at, wanted = at + 1, "value or ]" if wanted == "[" else "value"
                 continue
             elif buffer[at] == "]" and wanted != "value":
-                rest = buffer[at + 1 :] + stream.read(_CHUNK)
-                if rest.strip():
-                    raise UsageError(f"{path}: something follows the array that ends here.")
-                return
+                rest = buffer[at + 1 :]
+                while not rest.strip():
+                    rest = stream.read(_CHUNK)
+                    if not rest:
+                        return
+                raise UsageError(f"{path}: something follows the array that ends here.")
             elif wanted == ",":
                 line += buffer.count("\n", counted, at)
                 raise UsageError(f"{path}, line {line}: a comma or ] is missing.")
@@ -136,6 +140,10 @@ def _array(path: Path) -> Iterator[Value]:
                         line += buffer.count("\n", counted, getattr(error, "pos", at))
                         raise _broken(path, line, error) from error
                 else:
+                    if not ended and buffer[end:] in UNDECIDED:  # a number may go on
+                        more = stream.read(_CHUNK)
+                        buffer, ended = buffer + more, not more
+                        continue
                     line += buffer.count("\n", counted, at)
                     yield Value(line, value)
                     line += buffer.count("\n", at, end)
