@@ -100,8 +100,8 @@ def engine_config(config: EngineConfig) -> EngineConfig:
     """
     if config.replicas is None:
         raise UsageError(
-            "the engine 'ray' is for evaluation, with --replicas N: a trainer's roll-outs come from "
-            "one vLLM."
+            "the engine 'ray' is for evaluation, with --replicas N: a trainer's roll-outs come "
+            "from one vLLM."
         )
     if config.engine not in ("auto", "ray", "vllm"):
         raise UsageError(f"replicas run vLLM, not {config.engine}: leave --engine out.")

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ _LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # a machine short of memory is the user's to judge, as it is with one engine
     "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",
 }
 
 
@@ -161,15 +163,18 @@ def connect(address: str | None, *, verbose: bool = False) -> Cluster:
     if address is None:
         os.environ.update(_LOCAL)
         if "RAY_AUTH_MODE" not in os.environ:
-            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            if "ray" not in sys.modules:  # Ray reads it once, and sets it itself where it is new
+                os.environ["RAY_AUTH_MODE"] = "token"
     else:
         _check(address)
     import ray
 
+    if address is None:
+        # what the variable says, where Ray was imported before it was set
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     if not verbose:
-        said = logging.getLogger("ray")
-        said.handlers[:] = [logging.NullHandler()]
-        said.propagate = False
+        logging.getLogger("ray").setLevel(logging.CRITICAL + 1)
     options: dict[str, Any] = {
         "log_to_driver": verbose,
         "configure_logging": False,

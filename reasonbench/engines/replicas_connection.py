@@ -117,7 +117,7 @@ class _Call:
         self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.watching = watching
         self.read = 0
-        self.wrong: EngineError | None = None
+        self.wrong: Exception | None = None
 
     def lose(self, why: str) -> None:
         if not self.answer.done():
@@ -240,7 +240,9 @@ class Connection:
         """What a link says, True for nothing; None, and the replica is lost, where it fails."""
         task = asyncio.ensure_future(going)
         try:
-            await asyncio.wait({task}, timeout=self._patience)
+            # a second look, for where this program itself was busy for so long
+            for seconds in (self._patience, self._patience / 10):
+                await asyncio.wait({task}, timeout=seconds)
         except asyncio.CancelledError:
             task.cancel()
             raise
@@ -252,6 +254,9 @@ class Connection:
             said = task.result()
         except LinkError as error:
             self.lose(str(error))
+            return None
+        except Exception as error:  # whatever it is, nothing comes through any more
+            self.lose(f"{type(error).__name__}: {error}")
             return None
         return True if said is None else said
 
@@ -286,7 +291,7 @@ class Connection:
         read, call.read = call.read, call.read + len(told.tokens)
         try:
             watching.tell(read, told)
-        except EngineError as error:
+        except Exception as error:  # of the watch: whoever asked gets it
             call.wrong = error
         at = watching.at if call.wrong is None else call.read
         if at is not None or told.last:

@@ -1,4 +1,4 @@
-"""The ray engine: what it asks of a cluster, and two replicas of the built-in model on a real one."""
+"""The ray engine: what it asks of a cluster, and two replicas of the built-in model on one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SMALL = {"kv_cache_memory_bytes": 256 << 20}
 CONFIG = EvalConfig(
     benchmark=["builtin-arithmetic"],
     limit=6,
-    strategy=["cot@4", "maj@4", "wbon@4", "bon@4:scorer=prm", "beam@4", "conf@6:window=4"],
+    strategy=["cot@4", "maj@4", "wbon@4", "bon@4:scorer=reward", "beam@4", "conf@6:window=4"],
     reward="builtin-prm",
 )
 
@@ -51,22 +51,20 @@ def test_a_share_fits_so_often_on_the_nodes_or_is_refused(
     nodes: list[tuple[int, int]], replicas: int, gpus: int
 ) -> None:
     cluster = [{"GPU": float(gpu), "CPU": float(cpu)} for gpu, cpu in nodes]
-    try:
-        one = share(cluster, replicas, gpus)
-    except UsageError as error:
-        assert "need" in str(error)
-        if any(gpu for gpu, _ in nodes):
-            assert sum(min(gpu // gpus, cpu) for gpu, cpu in nodes) < replicas
-        else:
-            assert sum(cpu for _, cpu in nodes) < replicas
+    on_gpus = any(gpu for gpu, _ in nodes)
+
+    def room(cpus: int) -> int:
+        if on_gpus:
+            return sum(min(gpu // gpus, cpu) for gpu, cpu in nodes)
+        return sum(cpu // cpus for _, cpu in nodes)
+
+    if room(1) < replicas:
+        with pytest.raises(UsageError, match="need"):
+            share(cluster, replicas, gpus)
         return
-    if any(gpu for gpu, _ in nodes):
-        assert one == Share(gpus, 1)
-        assert sum(min(gpu // gpus, cpu) for gpu, cpu in nodes) >= replicas
-    else:
-        assert one.gpus == 0
-        assert sum(cpu // one.cpus for _, cpu in nodes) >= replicas
-        assert sum(cpu // (one.cpus + 1) for _, cpu in nodes) < replicas
+    one = share(cluster, replicas, gpus)
+    assert room(one.cpus) >= replicas
+    assert one == Share(gpus, 1) if on_gpus else room(one.cpus + 1) < replicas
 
 
 def test_what_a_cluster_lacks_is_said() -> None:
@@ -85,7 +83,7 @@ def test_replicas_of_one_machine_have_cores_of_their_own(cores: int, count: int)
     if cores < count:
         assert all(part == machine for part in parts)
     else:
-        assert sum(parts, []) == machine
+        assert [core for part in parts for core in part] == machine
         assert all(parts)
 
 
