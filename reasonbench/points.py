@@ -21,7 +21,7 @@ from reasonbench.runs.stored import StoredProblem
 from reasonbench.strategies import AnyStrategy, Search, options_of, parse, spell
 from reasonbench.strategies.adaptive import Adaptive
 from reasonbench.strategies.base import REWARD
-from reasonbench.summary import MODEL, NO_MODEL, PLAN, judged_by, measured_of
+from reasonbench.summary import MODEL, NO_MODEL, PLAN, ends_unknown, judged_by, measured_of
 from reasonbench.types import ModelInfo, Problem
 
 DifficultyKind = Literal["pass@1", "reward", "votes"]
@@ -50,7 +50,8 @@ class Point:
         label: as it is spelled at this size.
         size: samples, or what the n of a search means.
         ceiling: it takes the gold answer to choose so: nobody can run it.
-        truncated: share of its strategy's samples that the token limit cut.
+        truncated: share of its strategy's samples that the token limit cut; None where it is not
+            known.
         column: all its samples.
         halves: its samples of even and of odd index alone; None where it has no such halves: it
             draws in order, or has no two samples for the size.
@@ -63,7 +64,7 @@ class Point:
     label: str
     size: int
     ceiling: bool
-    truncated: float
+    truncated: float | None
     column: Column
     halves: tuple[Column, Column] | None = None
     searched: bool = False
@@ -202,7 +203,9 @@ class _Reader:
             )
             return
         samples = sum(m.samples for m in measured)
-        cut = sum(m.truncated for m in measured) / samples if samples else 0.0
+        cut = None
+        if samples and not ends_unknown(self.plan["benchmarks"][self.benchmark], spelled):
+            cut = sum(m.truncated for m in measured) / samples
         sides: list[Mapping[int, Column]] = []
         if halves and is_subset(strategy):
             sides = [

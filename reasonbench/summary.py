@@ -143,8 +143,7 @@ async def summarise(
                     benchmark, parse(spelled), measured, model, pricing, reward,
                     budget=plan.get("budget"), weight_version=version,
                 )  # fmt: skip
-                pool = task.get("pools", {}).get(task["strategies"][spelled], {})
-                if pool.get("ends") == "unknown":  # a log that does not say what was cut
+                if ends_unknown(task, spelled):
                     made_rows = ({**row, **ENDS_UNKNOWN} for row in made_rows)
                 found += made_rows if evaluation is None else _at_step(made_rows, evaluation, plan)
     results = {
@@ -156,7 +155,7 @@ async def summarise(
             "seed": store.config.get("seed"),
             "complete": complete and all(e.complete for e in made.values()),
             "graded": store.count().verdicts,
-            "usage": usage(store),
+            "usage": usage(store, plan),
             **({"evaluations": [e._asdict() for e in made.values()]} if made else {}),
         },
         "model": asdict(model),
@@ -229,6 +228,17 @@ def _at_step(
     for row in found:
         if plan.get("groups", True) or (row["level"] is None and row["subject"] is None):
             yield {**row, "step": evaluation.step}
+
+
+def ends_unknown(task: Mapping[str, Any], spelled: str) -> bool:
+    """Whether a log that does not say which samples a limit cut holds those of a strategy.
+
+    Args:
+        task: a benchmark of the plan.
+        spelled: the strategy, as the plan has it.
+    """
+    pool = task.get("pools", {}).get(task["strategies"][spelled], {})
+    return bool(pool.get("ends") == "unknown")
 
 
 NO_MODEL = {"model": "recorded", "engine": "none", "engine_version": ""}
@@ -376,17 +386,29 @@ def _served(store: RunStore) -> dict[str, Any]:
     return {} if known is None else {"server": json.loads(known)}
 
 
-def usage(store: RunStore) -> dict[str, Any]:
-    """What the run really took, all resumptions together."""
+def usage(store: RunStore, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run really took, all resumptions together.
+
+    None is unknown: nobody counted it, as in completions that were drawn elsewhere.
+
+    Args:
+        plan: as `PLAN` holds it.
+    """
     total = store.usage()
+    pools = [
+        spec for task in plan["benchmarks"].values() for spec in task.get("pools", {}).values()
+    ]
+    imported = [spec for spec in pools if spec.get("imported")]
+    here = not imported and store.meta(MODEL) is not None
+    counted = here or (bool(imported) and all(s.get("tokens") == "recorded" for s in imported))
     return {
-        "requests": total.requests,
-        "prompt_tokens": total.prompt_tokens,
-        "cached_tokens": total.cached_tokens,
-        "decode_tokens": total.decode_tokens,
-        "aborted_tokens": int(store.meta(ABORTED_TOKENS) or 0),
+        "requests": total.requests if counted else None,
+        "prompt_tokens": total.prompt_tokens if counted else None,
+        "cached_tokens": total.cached_tokens if here else None,
+        "decode_tokens": total.decode_tokens if counted else None,
+        "aborted_tokens": int(store.meta(ABORTED_TOKENS) or 0) if here else None,
         "reward_tokens": total.reward_tokens,
         "reward_cached_tokens": total.reward_cached_tokens,
-        "generation_seconds": float(store.meta(GENERATION_SECONDS) or 0.0),
+        "generation_seconds": float(store.meta(GENERATION_SECONDS) or 0.0) if here else None,
         **({"uncounted": store.uncounted()} if store.meta(SERVER) else {}),
     }

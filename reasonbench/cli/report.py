@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -23,8 +24,11 @@ PAGE = "report.html"
 PICTURES = "charts"
 VIEWER = Path("viewer/index.html")
 FORMS = ("png", "svg")
-WRITTEN = (PAGE, "leaderboard.md", "leaderboard.csv", "leaderboard.tex", PICTURES, ".eval_results")
-"""What a report writes: none of it may be there before, but of an earlier report."""
+OURS = re.compile(
+    rf"leaderboard\.(?:md|csv|tex)|{PICTURES}/[\w-][\w.-]*\.(?:{'|'.join(FORMS)})"
+    r"|(?:[\w-][\w.-]*/)?\.eval_results/[\w-][\w.-]*\.yaml"
+)
+"""Files that a report may have written: what else an earlier page names is left alone."""
 
 
 @click.command(name="report")
@@ -57,7 +61,7 @@ def command(
     from reasonbench.cli.show import expand
     from reasonbench.cli.terminal import terminal, visible
     from reasonbench.reports.charts import report_charts
-    from reasonbench.reports.exports import write_exports
+    from reasonbench.reports.exports import exports, write_export
     from reasonbench.reports.leaderboard import read_report
     from reasonbench.reports.page import environment, runtime
     from reasonbench.reports.report_page import report_page
@@ -75,22 +79,26 @@ def command(
         priced = f"Dollars: seconds of the run's GPUs at ${gpu_price:g} an hour each."
     charts = report_charts(report)
     drawn = [] if no_pictures else [f"{PICTURES}/{c.name}.{form}" for c in charts for form in FORMS]
-    out.mkdir(parents=True, exist_ok=True)
-    written = [path.relative_to(out).as_posix() for path in write_exports(report, out)]
+    written = exports(report)
+    made = [*written, *drawn]
+    _check_free(out, [name for name in made if name not in before])
     html = report_page(
         report,
         charts,
         pictures=not no_pictures,
-        files=written,
-        made=[*written, *drawn],
+        files=list(written),
+        made=made,
         viewer=linked,
         priced=priced,
     )
+    out.mkdir(parents=True, exist_ok=True)
+    _remove(out, before.difference(made))
+    # first, so that a report that is killed has the names of all that it wrote
     atomic_write(out / PAGE, html)
+    for name, text in written.items():
+        write_export(out / name, text)
     if not no_pictures:
         _draw(charts, out / PICTURES)
-    for name in before - {*written, *drawn}:
-        (out / name).unlink(missing_ok=True)  # of the earlier report, and not of this one
     terminal().print(
         f"{len(report.entries):,} entries, {len(charts):,} charts, "
         f"{1 + len(written) + len(drawn):,} files written",
@@ -113,11 +121,7 @@ def _earlier(out: Path) -> set[str]:
         raise UsageError(f"{out} is a file; --out names a folder.")
     page = out / PAGE
     if not page.is_file():
-        if there := [name for name in WRITTEN if (out / name).exists()]:
-            raise UsageError(
-                f"{out} has {', '.join(there)}, but not of a report of reasonbench: nothing is "
-                "written. Choose another folder for --out, or remove them."
-            )
+        _check_free(out, [PAGE])
         return set()
     text = page.read_text(encoding="utf-8", errors="replace")
     found = re.search(rf'<script type="application/json" id="{MADE}">(.*?)</script>', text)
@@ -126,8 +130,28 @@ def _earlier(out: Path) -> set[str]:
             f"{page} is not a report of reasonbench: it is not overwritten. Choose another folder "
             "for --out, or remove it."
         )
-    ours = re.compile(rf"({PICTURES}|\.eval_results)/[\w.-]+|leaderboard\.\w+")
-    return {str(name) for name in json.loads(found[1]) if ours.fullmatch(str(name))}
+    return {str(name) for name in json.loads(found[1]) if OURS.fullmatch(str(name))}
+
+
+def _check_free(out: Path, names: Sequence[str]) -> None:
+    """Raises UsageError where a file that no earlier report wrote would be overwritten."""
+    there = [name for name in names if os.path.lexists(out / name)]
+    if there:
+        more = f" and {len(there) - 5} more" if len(there) > 5 else ""
+        raise UsageError(
+            f"{out} has {', '.join(there[:5])}{more}, but not of a report of reasonbench: nothing "
+            "is written. Choose another folder for --out, or remove them."
+        )
+
+
+def _remove(out: Path, names: Collection[str]) -> None:
+    """Remove files of an earlier report, and the folders that are empty then."""
+    for name in names:
+        (out / name).unlink(missing_ok=True)
+    folders = {parent for name in names for parent in PurePosixPath(name).parents}
+    for folder in sorted(folders - {PurePosixPath(".")}, key=lambda f: -len(f.parts)):
+        with suppress(OSError):  # something of others is in it
+            (out / folder).rmdir()
 
 
 def _viewer(viewer: Path | None, out: Path) -> str | None:

@@ -168,6 +168,7 @@ class Lengths:
     Attributes:
         bins: adjoining, of growing width (log axis).
         right, wrong, truncated: None where there is none of the kind.
+        ends_known: False where a log does not say what a limit cut: that stands among the others.
     """
 
     run: str
@@ -179,6 +180,7 @@ class Lengths:
     right: LengthSummary | None
     wrong: LengthSummary | None
     truncated: LengthSummary | None
+    ends_known: bool = True
 
 
 class SolveRate(NamedTuple):
@@ -191,7 +193,8 @@ class SolveRate(NamedTuple):
     graded: int
     """The rate is right / graded; unknown where it is 0."""
     samples: int
-    truncated: int
+    truncated: int | None
+    """None where nobody knows how the samples ended."""
 
 
 @dataclass(frozen=True, slots=True)

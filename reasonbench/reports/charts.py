@@ -20,7 +20,7 @@ from reasonbench.reports.chart_layers import (
 )
 from reasonbench.reports.data import Entry, GroupAccuracy, Report
 from reasonbench.reports.sample_charts import calibration, lengths, solve_rates
-from reasonbench.reports.shown import short
+from reasonbench.reports.shown import distinct, short
 from reasonbench.reports.vega import Spec
 
 MOST_STRATEGIES = 6
@@ -64,12 +64,8 @@ def report_charts(report: Report) -> list[Chart]:
         for chart in _of_benchmark(report, benchmark, series)
         if chart.spec["data"]["values"]
     ]
-    names: dict[str, int] = {}
-    unique = []
-    for chart in found:
-        again = names[chart.name] = names.get(chart.name, 0) + 1
-        unique.append(chart if again == 1 else chart._replace(name=f"{chart.name}-{again}"))
-    return unique
+    names = distinct(chart.name for chart in found)
+    return [chart._replace(name=name) for chart, name in zip(found, names, strict=True)]
 
 
 def _of_benchmark(report: Report, benchmark: str, series: Sequence[str]) -> Iterator[Chart]:
@@ -140,11 +136,14 @@ def _of_samples(
     pools = of(report.lengths)
     for one, name in zip(pools, _pool_names(pools, named), strict=True):
         where = f", {name}" if len(pools) > 1 else ""
+        cut = ", wrong and truncated" if one.ends_known else " and wrong"
         yield Chart(
             f"length-{slug}", "length", benchmark,
             "Completions by their length and by how they ended. Truncated ones were cut by the "
-            "token limit, and count as wrong.",
-            lengths(one, f"Length by right, wrong and truncated{where}"),
+            "token limit, and count as wrong." if one.ends_known else
+            "Completions by their length. What a token limit cut is not known, and stands among "
+            "the others.",
+            lengths(one, f"Length by right{cut}{where}"),
         )  # fmt: skip
     pools = of(report.solve_rates)
     for one, name in zip(pools, _pool_names(pools, named), strict=True):

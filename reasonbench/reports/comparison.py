@@ -319,12 +319,10 @@ def _reaches(side: _Reached, keys: Sequence[str]) -> list[Reach]:
         if size > side.size:
             break
         counts = side.curve.counts[size]
-        totals = np.array([counts[key] for key in keys]).sum(axis=0).tolist()
+        total = Counts.total(counts[key] for key in keys)
         reached = np.array([column[key] for key in keys], dtype=np.float64)
         found.append(
-            Reach(
-                side.curve.label(size), reached[:, 0], side.scale * reached[:, 1], Counts(*totals)
-            )
+            Reach(side.curve.label(size), reached[:, 0], side.scale * reached[:, 1], total)
         )
     return found
 

@@ -6,7 +6,7 @@ Differences are B − A throughout: what B gains over A. Every number is `reason
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -39,17 +39,29 @@ class Problems(NamedTuple):
 class Counts(NamedTuple):
     """Samples, and how many of them were cut by a limit, ended without an answer, lack a verdict.
 
-    Of a search its solutions.
+    Of a search its solutions. How many were cut is None where nobody knows how samples ended.
     """
 
     samples: int
-    truncated: int
+    truncated: int | None
     no_answer: int
     ungraded: int
 
-    def share(self, count: int) -> float | None:
-        """Of the samples; None without any."""
-        return count / self.samples if self.samples else None
+    def share(self, count: int | None) -> float | None:
+        """Of the samples; None without any, and of what is unknown."""
+        return count / self.samples if self.samples and count is not None else None
+
+    @classmethod
+    def total(cls, counts: Iterable[Counts]) -> Counts:
+        """All together; what is unknown of one is unknown of all."""
+        found = list(counts)
+        cut = [one.truncated for one in found]
+        return cls(
+            sum(one.samples for one in found),
+            None if None in cut else sum(filter(None, cut)),
+            sum(one.no_answer for one in found),
+            sum(one.ungraded for one in found),
+        )
 
 
 NO_COUNTS = Counts(0, 0, 0, 0)

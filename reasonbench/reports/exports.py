@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reasonbench.errors import UsageError
 from reasonbench.reports.data import Entry, Reference, Report
 from reasonbench.reports.hub_results import hub_results
 from reasonbench.runs import atomic_write
@@ -17,12 +18,16 @@ from reasonbench.runs.tables import latex_text, markdown_text
 Escape = Callable[[str], str]
 
 
+UNKNOWN = "–"
+"""What stands for an unknown number where people read; in CSV nothing does."""
+
+
 class Column(NamedTuple):
     """A column of the tables for reading.
 
     Attributes:
         text: whether it holds text, which is escaped and stands on the left.
-        show: what stands in it; empty for what is unknown.
+        show: what stands in it; `UNKNOWN` for what is unknown.
     """
 
     title: str
@@ -30,8 +35,18 @@ class Column(NamedTuple):
     show: Callable[[Entry], str]
 
 
+def exports(report: Report) -> dict[str, str]:
+    """`leaderboard.md`, `.csv` and `.tex`, and `.eval_results/*.yaml`: texts by their paths."""
+    return {
+        "leaderboard.md": markdown(report),
+        "leaderboard.csv": table(report),
+        "leaderboard.tex": latex(report),
+        **hub_results(report),
+    }
+
+
 def write_exports(report: Report, folder: Path) -> list[Path]:
-    """Write `leaderboard.md`, `.csv` and `.tex`, and `.eval_results/*.yaml` into a folder.
+    """Write all `exports` into a folder.
 
     Returns:
         The files.
@@ -39,19 +54,21 @@ def write_exports(report: Report, folder: Path) -> list[Path]:
     Raises:
         UsageError: one cannot be written.
     """
-    files = {
-        "leaderboard.md": markdown(report),
-        "leaderboard.csv": table(report),
-        "leaderboard.tex": latex(report),
-        **hub_results(report),
-    }
-    written = []
-    for name, text in files.items():
-        path = folder / name
+    return [write_export(folder / name, text) for name, text in exports(report).items()]
+
+
+def write_export(path: Path, text: str) -> Path:
+    """Write one of them, with the folders that it lies in.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, text)
-        written.append(path)
-    return written
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}.") from error
+    atomic_write(path, text)
+    return path
 
 
 def markdown(report: Report) -> str:
@@ -225,20 +242,20 @@ def _flat(entry: Entry) -> Iterator[tuple[str, Any]]:
 
 def _interval(entry: Entry) -> str:
     if entry.accuracy is None:
-        return ""
+        return UNKNOWN
     return f"{_percent(entry.accuracy.low)}–{_percent(entry.accuracy.high)}"
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f}"
+    return UNKNOWN if share is None else f"{100 * share:.1f}"
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"
+    return UNKNOWN if value is None else f"{value:.0f}"
 
 
 def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    return UNKNOWN if value is None else f"{value:.3g}"
 
 
 def _comment(text: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from reasonbench.reports.data import Entry, Protocol, Report, RunStack
+from reasonbench.reports.shown import distinct
 
 FOLDER = ".eval_results"
 
@@ -36,7 +37,8 @@ def hub_results(report: Report) -> dict[str, str]:
     """
     asked = {(one.run, one.benchmark): one for one in report.protocols}
     stacks = {one.run: one for one in report.runs}
-    several = len({entry.model for entry in report.entries}) > 1
+    models = list(dict.fromkeys(entry.model for entry in report.entries))
+    folders = dict(zip(models, distinct(map(_slug, models)), strict=True))
     found: dict[str, str] = {}
     for entry in report.entries:
         protocol = asked.get((entry.run, entry.benchmark))
@@ -45,11 +47,13 @@ def hub_results(report: Report) -> dict[str, str]:
         hub = _HUB.match(protocol.source or "")
         if hub is None:
             continue
-        folder = PurePosixPath(_slug(entry.model) if several else "", FOLDER)
-        name = _slug(f"{entry.benchmark}-{entry.strategy}")
-        if str(folder / f"{name}.yaml") in found:
-            name = _slug(f"{name}-{entry.run}")
-        found[str(folder / f"{name}.yaml")] = _yaml(entry, protocol, stacks[entry.run], hub["id"])
+        folder = PurePosixPath(folders[entry.model] if len(models) > 1 else "", FOLDER)
+        short = _slug(f"{entry.benchmark}-{entry.strategy}")
+        names = [short, _slug(f"{short}-{entry.run}")]
+        # names in other scripts leave nothing to tell runs apart by
+        names += (f"{names[-1]}-{number}" for number in range(2, len(report.entries) + 2))
+        path = next(p for name in names if (p := str(folder / f"{name}.yaml")) not in found)
+        found[path] = _yaml(entry, protocol, stacks[entry.run], hub["id"])
     return found
 
 

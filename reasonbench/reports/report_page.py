@@ -207,7 +207,8 @@ def _stack(one: RunStack) -> dict[str, Any]:
         "complete": one.complete,
         "facts": [(name, value) for name, value in facts if value is not None],
         "versions": list(_flat(packages)),
-        "usage": list(_flat(one.usage)),
+        # an unknown number of tokens is said, not left out
+        "usage": [(name.replace("_", " "), _text(value)) for name, value in one.usage.items()],
         "config": json.dumps(one.config, indent=1, ensure_ascii=False, default=str),
     }
 

@@ -80,6 +80,9 @@ def lengths(run: str, model: str, facts: PoolFacts) -> Lengths | None:
     counts = {
         name: np.histogram(drawn.tokens[mask], np.array(edges))[0] for name, mask in kinds.items()
     }
+    right, wrong, truncated = (
+        _summary(drawn.tokens[kinds[name]]) for name in ("right", "wrong", "truncated")
+    )
     return Lengths(
         run,
         model,
@@ -90,7 +93,10 @@ def lengths(run: str, model: str, facts: PoolFacts) -> Lengths | None:
             LengthBin(edges[i], edges[i + 1], *(int(counts[name][i]) for name in kinds))
             for i in range(len(edges) - 1)
         ),
-        *(_summary(drawn.tokens[kinds[name]]) for name in ("right", "wrong", "truncated")),
+        right,
+        wrong,
+        truncated,
+        facts.ends_known,
     )
 
 
@@ -101,7 +107,7 @@ def solve_rates(run: str, model: str, facts: PoolFacts) -> SolveRates:
         _per_problem(facts, drawn.right).tolist(),
         _per_problem(facts, drawn.graded).tolist(),
         _per_problem(facts, np.ones_like(drawn.right)).tolist(),
-        _per_problem(facts, drawn.cut).tolist(),
+        _per_problem(facts, drawn.cut).tolist() if facts.ends_known else [None] * len(facts.ids),
     )
     rows = zip(facts.ids, facts.levels, facts.subjects, *columns, strict=True)
     return SolveRates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """Marks that turn the direction of what stands around them."""
@@ -26,6 +27,18 @@ def short(text: str, most: int = 80) -> str:
     """At most so many characters of the shown text, in one line: for legends and labels."""
     line = " ".join(shown(text[: 4 * most]).split())
     return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1] + "…"
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names, each with a number behind it that would otherwise be there twice."""
+    found: list[str] = []
+    for name in names:
+        number, one = 1, name
+        while one in found:
+            number += 1
+            one = f"{name}-{number}"
+        found.append(one)
+    return found
 
 
 def _picture(found: re.Match[str]) -> str:

@@ -24,7 +24,7 @@ from reasonbench.runs.stored import Series, StoredProblem
 from reasonbench.runs.tables import model_label
 from reasonbench.runs.training import Evaluation
 from reasonbench.strategies import AnyStrategy, parse, spell
-from reasonbench.summary import MODEL, NO_MODEL, PLAN, judged_by, measured_of
+from reasonbench.summary import MODEL, NO_MODEL, PLAN, ends_unknown, judged_by, measured_of
 from reasonbench.types import ModelInfo, Problem
 
 _STEP = re.compile(r"@(?P<step>\d+)(?::(?P<strategy>.+))?", re.DOTALL)
@@ -173,7 +173,10 @@ class Side:
             measured = self._measured(benchmark, one)
             if one.strategy.scorer and all(m.unscored == len(m.tokens) for m in measured):
                 continue  # choosing among them would be chance
-            mine = {key: _counts(m) for key, m in zip(keys, measured, strict=True)}
+            unknown = ends_unknown(self.plan["benchmarks"][benchmark], one.spelled)
+            mine = {
+                key: _counts(m, ends_unknown=unknown) for key, m in zip(keys, measured, strict=True)
+            }
             for size, column in columns_of(one.strategy, keys, measured).items():
                 columns[size], named[size] = column, one
                 if size == one.strategy.n or is_subset(one.strategy):
@@ -240,5 +243,5 @@ def open_side(spec: SideSpec, name: str) -> Iterator[Side]:
         yield Side(store, spec, name)
 
 
-def _counts(m: Measured) -> Counts:
-    return Counts(m.samples, m.truncated, m.no_answer, m.ungraded)
+def _counts(m: Measured, *, ends_unknown: bool) -> Counts:
+    return Counts(m.samples, None if ends_unknown else m.truncated, m.no_answer, m.ungraded)

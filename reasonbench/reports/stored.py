@@ -22,7 +22,7 @@ from reasonbench.runs import RunStore, SampleKey
 from reasonbench.runs.stored import Series, StoredProblem
 from reasonbench.strategies import AnyStrategy, parse, spell
 from reasonbench.strategies.base import REWARD
-from reasonbench.summary import judging_of, measured_of
+from reasonbench.summary import ends_unknown, judging_of, measured_of
 from reasonbench.text import mixture
 
 BATCH = 64
@@ -48,6 +48,7 @@ class PoolFacts:
         keys, ids, sources, levels, subjects: [P] of the problems, in their order.
         reached: by strategy, [P] the score of each problem at the k of the leaderboard; NaN
             without a graded sample. Oracles are not in it: they are not compared.
+        ends_known: whether it is known which samples a limit cut.
         drawn: its samples.
         scored: them again, for each score that a strategy chooses by.
         mixed: how many responses mix languages.
@@ -65,6 +66,7 @@ class PoolFacts:
     levels: Sequence[str | None]
     subjects: Sequence[str | None]
     reached: Mapping[str, Sequence[float]]
+    ends_known: bool
     drawn: Drawn
     scored: Sequence[Scored]
     mixed: int
@@ -157,6 +159,7 @@ def _read(
             for name, scores, view in zip(names, reached, views, strict=True)
             if not is_oracle(view.strategy)
         },
+        ends_known=not any(ends_unknown(task, one) for one in asked),
         drawn=drawn.whole(),
         scored=[columns.whole() for columns in scored.values()],
         mixed=mixing.mixed,

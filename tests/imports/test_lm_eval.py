@@ -66,6 +66,8 @@ def test_unknown_tokens_are_no_numbers_anywhere(tmp_path: Path) -> None:
     assert {row["decode_tokens"] for row in rows} == {None}
     assert {row["truncated"] for row in rows} == {None}  # nobody says how they ended
     assert {row["flops"] for row in rows} == {row["tokens_mean"] for row in rows} == {None}
+    used = made.results["run"]["usage"]
+    assert {used[name] for name in used if "reward" not in name} == {None}
     Run.open(made.folder).export(tmp_path / "samples.jsonl")
     line = json.loads((tmp_path / "samples.jsonl").read_text().splitlines()[0])
     assert line["tokens"] is line["prompt_tokens"] is None

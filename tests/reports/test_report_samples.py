@@ -37,7 +37,22 @@ def facts(problems: list[list[One]]) -> PoolFacts:
         np.array([one.finish == "length" for _, one in flat], dtype=bool),
     )
     return PoolFacts(
-        "b", "p", ("cot@1",), True, names, names, names, nobody, nobody, {}, drawn, [], 0, 0, 0
+        "b",
+        "p",
+        ("cot@1",),
+        True,
+        names,
+        names,
+        names,
+        nobody,
+        nobody,
+        {},
+        True,
+        drawn,
+        [],
+        0,
+        0,
+        0,
     )
 
 

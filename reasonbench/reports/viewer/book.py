@@ -74,6 +74,13 @@ class Book:
         with ExitStack() as stack:
             yield tuple(stack.enter_context(RunStore.open(run.folder)) for run in self.runs)
 
+    def ends_known(self, source: Source, benchmark: str) -> bool:
+        """Whether it is known which samples a limit cut; logs of other harnesses may not say it."""
+        results = self.runs[source.run].results or {}
+        task = results.get("protocol", {}).get("benchmarks", {}).get(benchmark, {})
+        ends: object = task.get("pools", {}).get(source.pool, {}).get("ends")
+        return ends != "unknown"
+
     def drawn_for(self, benchmark: str) -> Iterator[tuple[int, Source]]:
         """The sources with samples of a benchmark, with their index."""
         for place, source in enumerate(self.sources):

@@ -66,7 +66,7 @@ viewer.candidate = (() => {
     const rows = [
       ["Answer", sample.answer === undefined ? "none" : said(sample.answer, [], { class: "said answer" })],
       ["Decided by", [sample.layer ?? "–", sample.reason ? `: ${viewer.short(sample.reason, 400)}` : ""]],
-      ["Length", `${whole(sample.tokens ?? 0)} tokens, ended by ${ended(sample)}`],
+      ["Length", `${whole(sample.tokens)} tokens, ended by ${ended(sample)}`],
       ["Mean log-probability", sample.logprob === undefined ? null : `${digits(sample.logprob)} nats`],
       ["Self-certainty", sample.certainty === undefined ? null : `${digits(sample.certainty)} nats`],
       ["Answer class", sample.class === undefined ? null : sample.class < 0 ? "none" : `${sample.class}`],
@@ -80,7 +80,7 @@ viewer.candidate = (() => {
 
   function ended(sample) {
     if (sample.finish === undefined) return "nothing: no completion is stored";
-    if (sample.finish !== "stop") return { length: "the token limit", aborted: "the strategy" }[sample.finish] ?? sample.finish;
+    if (sample.finish !== "stop") return { length: "the token limit", aborted: "the strategy", unknown: "what is not known" }[sample.finish] ?? sample.finish;
     return sample.stop ? `“${sample.stop}”` : "itself";
   }
 
@@ -104,7 +104,7 @@ viewer.candidate = (() => {
       h("span", { class: "answer", dir: "auto" }, sample.answer === undefined ? h("i", { class: "soft" }, "no answer") : viewer.short(sample.answer, 60)),
       h("span", { class: "soft why", dir: "auto" }, viewer.short([sample.layer, sample.reason].filter(Boolean).join(": "), 60)),
       sample.marks?.length ? h("span", { class: "tag" }, `${sample.marks.length} reflection${sample.marks.length > 1 ? "s" : ""}`) : null,
-      h("span", { class: "end" }, score === null ? null : bar(score, reward), h("span", { class: "soft digits" }, `${whole(sample.tokens ?? 0)} tokens`)));
+      h("span", { class: "end" }, score === null ? null : bar(score, reward), h("span", { class: "soft digits" }, `${whole(sample.tokens)} tokens`)));
     const body = h("div", { class: "inside" });
     const made = h("details", { class: "candidate", id: `sample-${sample.i}`, toggle: () => {
       if (!made.open || body.childNodes.length) return;

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reasonbench.reports.shown import shown
+from reasonbench.reports.viewer.tally import tokens_of
 from reasonbench.runs import RunStore
 from reasonbench.runs.stored import Scores, StoredSample
 from reasonbench.steps import Boundary, read, split
@@ -59,6 +60,8 @@ def unit_records(
     where: tuple[str, str, str, int],
     samples: Sequence[StoredSample],
     letters: str,
+    *,
+    ends_known: bool = True,
 ) -> Iterator[Record]:
     """What was drawn for one problem: the prompt, every sample, and the search, if it was one.
 
@@ -68,6 +71,7 @@ def unit_records(
         where: benchmark, problem id, pool, weight version.
         samples: read with their texts.
         letters: of their tally.
+        ends_known: False where a log that does not say what a limit cut holds them.
     """
     prompt = store.prompt(*where[:3])
     trace: Mapping[str, Any] = store.trace(*where) or {}
@@ -79,7 +83,10 @@ def unit_records(
     paths = [tuple(path) for path in trace.get("candidates", ())]
     for sample in samples:
         line = _line(nodes, paths[sample.sample]) if sample.sample < len(paths) else ()
-        yield number, place, "sample", _sample(sample, letters[sample.sample], line)
+        found = _sample(sample, letters[sample.sample], line)
+        if not ends_known and "finish" in found:
+            found["finish"] = "unknown"
+        yield number, place, "sample", found
     numbered = {path: sample for sample, path in enumerate(paths)}
     waiting: list[dict[str, Any]] = []
     for path, node in nodes.items():
@@ -120,7 +127,7 @@ def _sample(sample: StoredSample, letter: str, line: Sequence[str]) -> dict[str,
         "marks": marked,
         "finish": sample.finish,
         "stop": _text(sample.stop_reason),
-        "tokens": sample.tokens,
+        "tokens": tokens_of(sample),
         "seed": None if sample.seed is None else str(sample.seed),
         "logprob": _number(sample.mean_logprob),
         "certainty": _number(sample.self_certainty),

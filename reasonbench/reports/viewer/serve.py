@@ -165,7 +165,9 @@ def _row(book: Book, stores: Sequence[RunStore], number: int) -> str:
         samples = stores[source.run].of_problem(*key, *source[1:], text=True, scores=False)
         if samples:
             shard = number * _SHARDS + place - PROBLEM
-            tallies.append(tally.as_row(place, (shard, shard), tally.tally(samples)))
+            known = book.ends_known(source, key.benchmark)
+            found = tally.tally(samples, ends_known=known)
+            tallies.append(tally.as_row(place, (shard, shard), found))
     return as_json(listed(problem, number * _SHARDS, tallies))
 
 
@@ -182,4 +184,5 @@ def _records(book: Book, number: int, place: int) -> Iterator[Record]:
         where = (*key, *source[1:])
         samples = store.of_problem(*where, text=True)
         letters = tally.tally(samples).letters
-        yield from unit_records(number, place, store, where, samples, letters)
+        known = book.ends_known(source, key.benchmark)
+        yield from unit_records(number, place, store, where, samples, letters, ends_known=known)

@@ -24,22 +24,28 @@ class Tally(NamedTuple):
     graded: int
     rate: float | None
     """pass@1: the share of the graded samples that are right; None where none is graded."""
-    truncated: int
+    truncated: int | None
+    """None where nobody knows how samples ended."""
     no_answer: int
     ungraded: int
     corrected: int
     """Right ones that hold a reflection phrase (reasonbench.text.reflection)."""
     tokens: float | None
-    """Mean of the completions; None without any."""
+    """Mean of the completions; None without any, and where those of one are unknown."""
 
 
-def tally(samples: Sequence[StoredSample]) -> Tally:
-    """The counts of one problem's samples, which were read with their texts."""
+def tally(samples: Sequence[StoredSample], *, ends_known: bool = True) -> Tally:
+    """The counts of one problem's samples, which were read with their texts.
+
+    Args:
+        ends_known: False where a log that does not say what a limit cut holds them.
+    """
     letters = [ABSENT] * (max((s.sample for s in samples), default=-1) + 1)
     verdicts = [verdict_of(sample) for sample in samples]
     for sample in samples:
         letters[sample.sample] = letter(sample)
-    drawn = [sample.tokens for sample in samples if sample.finish is not None]
+    drawn = [tokens_of(sample) for sample in samples if sample.finish is not None]
+    counted = [tokens for tokens in drawn if tokens is not None]
     graded = sum(verdict is not None for verdict in verdicts)
     return Tally(
         letters="".join(letters),
@@ -47,12 +53,17 @@ def tally(samples: Sequence[StoredSample]) -> Tally:
         right=sum(verdict is True for verdict in verdicts),
         graded=graded,
         rate=pass_at_1(verdicts) if graded else None,
-        truncated=sum(sample.finish == "length" for sample in samples),
+        truncated=sum(s.finish == "length" for s in samples) if ends_known else None,
         no_answer=sum(is_without_answer(sample) for sample in samples),
         ungraded=len(samples) - graded,
         corrected=letters.count(CORRECTED),
-        tokens=sum(drawn) / len(drawn) if drawn else None,
+        tokens=sum(counted) / len(drawn) if drawn and len(counted) == len(drawn) else None,
     )
+
+
+def tokens_of(sample: StoredSample) -> int | None:
+    """Of its completion; None where nobody counted them: none ends by itself without a token."""
+    return None if sample.tokens == 0 and sample.finish in ("stop", None) else sample.tokens
 
 
 def verdict_of(sample: StoredSample) -> bool | None:

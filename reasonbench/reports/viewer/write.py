@@ -146,8 +146,9 @@ def _problem(
         samples = store.of_problem(*where, text=True)
         if not samples:
             continue
-        found = tally.tally(samples)
-        made = unit_records(number, place, store, where, samples, found.letters)
+        known = book.ends_known(source, problem.benchmark)
+        found = tally.tally(samples, ends_known=known)
+        made = unit_records(number, place, store, where, samples, found.letters, ends_known=known)
         used = [put(record) for record in made]
         tallies.append(tally.as_row(place, (used[0], used[-1]), found))
         count += len(samples)
