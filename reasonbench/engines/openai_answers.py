@@ -170,9 +170,8 @@ def _count(value: Any) -> int | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise TypeError(f"{value!r} is no number of tokens")
-    if value != int(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < math.inf or value % 1:
         raise TypeError(f"{value!r} is no number of tokens")
     return int(value)
 

@@ -200,10 +200,18 @@ class _Asking:
             if not isinstance(found, dict):
                 raise ValueError("no object")
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-            connection.close()
-            self._connection = None
+            self._hang_up()
             raise Failure("broken", f"{type(error).__name__}") from error
+        except Failure:
+            # an answer that was not read to its end would stand before the next one
+            self._hang_up()
+            raise
         return found
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
 
 def local_tokens(name: str, model: str, *, trust_remote_code: bool, fetch: bool) -> LocalTokens:

@@ -57,6 +57,7 @@ def test_metrics_count_calls_and_tokens() -> None:
     with serving(Words(saying("\\boxed{7}"))) as served:
         served.post(ASKED)
         served.post({**ASKED, "model": "gpt"})
+        served.until(lambda: served.service.calls == 0)  # a call is counted when it is sent
         metrics = served.get("/metrics").text
     assert 'reasonbench_calls_total{status="200",strategy="maj"} 1.0' in metrics
     assert 'reasonbench_calls_total{status="404",strategy="none"} 1.0' in metrics

@@ -95,6 +95,7 @@ def test_tokens_that_nobody_counted_are_null_and_never_0(chat: ServedModel) -> N
     with over(chat) as served:
         chat.answer = uncounted
         found = served.post({**ASKED, "candidates": True}).json()
+        served.until(lambda: served.service.calls == 0)  # a call is counted when it is sent
         metrics = served.get("/metrics").text
     usage = found["usage"]
     unknown = ("completion_tokens", "total_tokens", "answer_tokens", "policy_tokens")
