@@ -157,8 +157,8 @@ def test_calls_with_a_wrong_key_are_counted() -> None:
 
 
 def test_what_a_client_sends_back_of_an_answer_is_taken() -> None:
-    echoed: dict[str, Any] = {"role": "assistant", "content": "7", "reasoning_content": "hm", "refusal": None,
-              "annotations": [], "tool_calls": None}  # fmt: skip
+    said = {"role": "assistant", "content": "7", "reasoning_content": "hm"}
+    echoed = {**said, "refusal": None, "annotations": [], "tool_calls": None}
     turns = [*ASKED["messages"], echoed, {"role": "user", "content": "And 4 + 4?"}]
     with serving(Words(saying("\\boxed{8}"))) as served:
         assert served.post({**ASKED, "messages": turns}).status_code == 200
