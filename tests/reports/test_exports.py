@@ -127,3 +127,14 @@ def test_published_figures_have_sources_and_names_of_ours() -> None:
     figures = {(one.model, one.benchmark, one.metric): one.value for one in found}
     assert figures["DeepSeek-R1-Distill-Qwen-1.5B", "aime24", "cons@64"] == pytest.approx(0.527)
     assert len(figures) == len(found)
+
+
+def test_models_and_runs_in_other_scripts_keep_files_of_their_own(tmp_path: Path) -> None:
+    """Slugs are ASCII: what is left of these names is nothing."""
+    for name, model in (("一", "模型"), ("二", "模型"), ("三", "模型"), ("四", "型号")):
+        folder = tmp_path / name
+        write_run(folder, ITEMS, ["cot@4"], benchmark="gsm8k", model=model)
+        change_plan(folder, {"source": "hub:openai/gsm8k"})
+    found = hub_results(read_report([tmp_path / name for name in "一二三四"]))
+    assert len(found) == 4
+    assert len({path.partition("/")[0] for path in found}) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from reasonbench.cli.report import command, priced_report
+from reasonbench.cli.report import OURS, command, priced_report
 from reasonbench.errors import UsageError
 from reasonbench.reports.charts import report_charts
 from reasonbench.reports.leaderboard import read_report
@@ -18,6 +18,7 @@ from reasonbench.reports.report_page import report_page
 from reasonbench.reports.shown import shown
 from tests.reports.browser import DESKTOP, PHONE, Browser, Opened
 from tests.reports.report_data import EVIL, LONG, entry, report
+from tests.reports.reported_runs import change_plan
 from tests.stored_runs import Drawn, Item, write_run
 
 KINDS = {
@@ -187,6 +188,61 @@ def test_the_command_writes_page_tables_and_pictures(browser: Browser, tmp_path:
         "document.querySelector('#board tr:has([data-value=\"maj@4\"]) strong').textContent"
     )
     assert shown_accuracy == f"{100 * row['accuracy']:.1f}"
+
+
+def test_an_earlier_report_leaves_nothing_of_ours_and_loses_nothing_of_others(
+    tmp_path: Path,
+) -> None:
+    """Two models, then one: folders of models go, but for what somebody else put there."""
+    out = tmp_path / "out"
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        write_run(folder, {"p": Item([Drawn(0, True)]), "q": Item([Drawn(1, False)])}, ["cot@1"],
+                  model=f"maker/{name}", benchmark="gsm8k")  # fmt: skip
+        change_plan(folder, {"source": "hub:openai/gsm8k"})
+
+    def write(*runs: str) -> set[str]:
+        options = [*(str(tmp_path / run) for run in runs), "--out", str(out), "--no-pictures"]
+        done = CliRunner().invoke(command, options, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+
+    both = write("a", "b")
+    kept = {"maker-a/.eval_results/mine.yaml", "maker-b/notes.md"}
+    assert {
+        "maker-a/.eval_results/gsm8k-cot-1.yaml",
+        "maker-b/.eval_results/gsm8k-cot-1.yaml",
+    } < both
+    for name in kept:
+        (out / name).write_text("mine")
+    one = write("a")
+    assert one == kept | {"report.html", "leaderboard.md", "leaderboard.csv", "leaderboard.tex",
+                          ".eval_results/gsm8k-cot-1.yaml"}  # fmt: skip
+    assert not (out / "maker-b/.eval_results").exists()
+
+
+def test_a_file_of_others_is_never_overwritten(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made = report()
+    folder = run_folder(tmp_path / "toy")
+    out.mkdir()
+    (out / "report.html").write_text(report_page(made, [], made=["leaderboard.md"]))
+    (out / "leaderboard.csv").write_text("mine")
+    with pytest.raises(UsageError, match=r"leaderboard\.csv, but not of a report"):
+        CliRunner().invoke(
+            command, [str(folder), "--out", str(out), "--no-pictures"], catch_exceptions=False
+        )
+    assert (out / "leaderboard.csv").read_text() == "mine"
+    assert not (out / "leaderboard.tex").exists()
+
+
+def test_names_that_an_earlier_page_must_not_have_are_left_alone() -> None:
+    named = ["../x/.eval_results/a.yaml", "/etc/.eval_results/a.yaml", "..//.eval_results/a.yaml",
+             "charts/../leaderboard.md", "a/b/.eval_results/a.yaml", ".eval_results/.yaml",
+             "charts/a.txt", "report.html", "../.eval_results/a.yaml"]  # fmt: skip
+    assert [name for name in named if OURS.fullmatch(name)] == []
+    ours = ["m.1/.eval_results/a-1.yaml", ".eval_results/a.yaml", "charts/curve-x-2.svg"]
+    assert all(map(OURS.fullmatch, ours))
 
 
 def test_an_earlier_report_is_replaced_and_its_charts_go(tmp_path: Path) -> None:
