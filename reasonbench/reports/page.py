@@ -35,6 +35,11 @@ CLOSED = (
 )
 """The content policy of a page that fetches nothing ('unsafe-eval': vega compiles expressions)."""
 
+_FROM_RIGHT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe\U00010800-\U00010fff\U0001e800-\U0001efff"
+_RIGHT_TO_LEFT = re.compile(rf"([{_FROM_RIGHT}]+(?:\W*[{_FROM_RIGHT}]+)*)")
+"""Hebrew, Arabic and the like, with what stands between their words: digits next to them would be
+drawn on their other side."""
+
 GENERATOR = "reasonbench"
 """What `<meta name="generator">` begins with in pages of ours."""
 
@@ -142,8 +147,15 @@ def environment() -> Environment:
         """Text that may go on in the next line after a colon or a comma."""
         return markup("<wbr>").join(re.split(r"(?<=[:,/])", shown(text)))
 
+    def prose(text: str) -> Markup:
+        """A sentence with names in it: one that is written from the right moves no number."""
+        parts = _RIGHT_TO_LEFT.split(shown(text))  # what is written from the right is every second
+        isolated = markup("<bdi>{}</bdi>")
+        return markup("").join(isolated.format(p) if i % 2 else p for i, p in enumerate(parts))
+
     made.globals.update(inline=inline, data=data)
-    made.filters.update(breaking=breaking, percent=percent, whole=whole, si=si, shown=shown)
+    filters = {"breaking": breaking, "percent": percent, "prose": prose, "shown": shown}
+    made.filters.update(filters, whole=whole, si=si)
     return made
 
 

@@ -105,6 +105,8 @@ def _lead(report: Report) -> str:
     runs = f", {len(report.runs)} runs" if len(report.runs) > 1 else ""
     written = max((run.written for run in report.runs if run.written), default=None)
     when = f", {written[:10]}" if written else ""
+    if not report.entries:
+        return f"No results yet{runs}, {samples:,} graded samples{when}."
     return (
         f"{_listed(models)} on {_listed(benchmarks)}: {len(report.entries)} entries{runs}, "
         f"{samples:,} graded samples{when}."

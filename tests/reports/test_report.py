@@ -288,3 +288,29 @@ def test_charts_have_names_of_their_own_and_only_files_letters() -> None:
     names = [chart.name for chart in made]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in names)
+
+
+def test_a_run_without_a_result_says_so(tmp_path: Path) -> None:
+    write_run(tmp_path / "empty", {"p": Item([])}, ["cot@4", "oracle@4"])
+    made = read_report([tmp_path / "empty"])
+    html = report_page(made, report_charts(made))
+    assert '<p class="lead">No results yet, 0 graded samples' in html
+    assert "No strategy has a result yet." in html
+    assert 'id="board"' not in html
+
+
+def test_names_from_the_right_move_no_number() -> None:
+    """A number behind Hebrew would be drawn before it: "סכומים: 4 entries"."""
+    made = report()
+    name = "סכומים של"
+    entries = tuple(replace(one, benchmark=name) for one in made.entries)
+    rankings = tuple(replace(one, benchmark=name) for one in made.rankings)
+    html = report_page(replace(made, benchmarks=(name,), entries=entries, rankings=rankings), [])
+    assert f"on <bdi>{name}</bdi>: " in html
+    assert f"<strong><bdi>{name}</bdi></strong>: " in html
+
+
+def test_prose_is_escaped_all_the_same() -> None:
+    made = replace(report(), notes=("<b>שלום</b> & 3 \u202e4",))
+    html = report_page(made, [])
+    assert "&lt;b&gt;<bdi>שלום</bdi>&lt;/b&gt; &amp; 3 ‹U+202E›4" in html
