@@ -187,6 +187,7 @@ def connect(address: str | None, *, verbose: bool = False) -> Cluster:
             Exception
         ) as error:  # Ray raises ConnectionError, RuntimeError, ValueError, Exception
             raise UsageError(f"--ray {address}: {first_line(error)}") from error
+        _hush(ray, verbose)
         return Cluster(ray, None)
     folder = tempfile.mkdtemp(prefix="rb-ray-", dir="/tmp")  # sockets' paths have to be short
     try:
@@ -194,7 +195,15 @@ def connect(address: str | None, *, verbose: bool = False) -> Cluster:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    _hush(ray, verbose)
     return Cluster(ray, folder)
+
+
+def _hush(ray: Any, verbose: bool) -> None:
+    """Keep Ray from writing to the terminal that a process died, which is told otherwise."""
+    if not verbose:
+        # a thread of Ray's prints it, whatever its options say
+        ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
 
 
 def _start(ray: Any, folder: str, options: dict[str, Any]) -> None:
