@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from reasonbench.reports.chart_data import CapCurve, ComputeBoard, Curve
 from reasonbench.reports.chart_layers import (
@@ -35,7 +35,13 @@ STATUS = {
     None: "not tested",
 }
 
-One = TypeVar("One")
+
+class _OfBenchmark(Protocol):
+    @property
+    def benchmark(self) -> str: ...
+
+
+One = TypeVar("One", bound=_OfBenchmark)
 
 
 class Chart(NamedTuple):
@@ -70,7 +76,7 @@ def report_charts(report: Report) -> list[Chart]:
 
 def _of_benchmark(report: Report, benchmark: str, series: Sequence[str]) -> Iterator[Chart]:
     def of(values: Sequence[One]) -> list[One]:
-        return [one for one in values if one.benchmark == benchmark]  # type: ignore[attr-defined]
+        return [one for one in values if one.benchmark == benchmark]
 
     named = len(report.runs) > 1
     slug = _slug(benchmark)

@@ -123,13 +123,20 @@ def groups(found: Sequence[Entry], rows: Sequence[Row]) -> Iterator[GroupAccurac
 def curves(run: str, model: Mapping[str, Any], rows: Sequence[Row]) -> list[Curve]:
     """Accuracy over k of every strategy.
 
-    Of strategies that differ in n alone the one with most samples estimates every k best.
+    Of strategies that differ in n alone the one with most samples estimates every k best, and
+    where it has several k the others are left out: one estimate from fewer samples between two
+    from more would let even pass@k fall. Of searches each n is one of its own.
     """
     found: dict[tuple[str, str, str], dict[int, Row]] = {}
     for row in sorted(rows, key=lambda r: r["n"]):
         if row["level"] is None and row["subject"] is None and row["accuracy"] is not None:
             key = (row["benchmark"], series_label(row), row["metric"])
             found.setdefault(key, {})[row["k"]] = row
+    for key, points in found.items():
+        most = max(row["n"] for row in points.values())
+        largest = {k: row for k, row in points.items() if row["n"] == most}
+        if len(largest) > 1:
+            found[key] = largest
     order = list(dict.fromkeys((r["benchmark"], series_label(r), r["metric"]) for r in rows))
     return [
         Curve(

@@ -344,3 +344,12 @@ def test_a_strategy_in_two_spellings_is_one_entry(tmp_path: Path) -> None:
     report = read_report([tmp_path / "run"])
     assert len({e.id for e in report.entries}) == len(report.entries)
     assert [e.strategy for e in report.entries] == ["maj@4", "cot@4"]
+
+
+def test_a_curve_is_of_the_largest_pool_so_that_pass_at_k_never_falls(tmp_path: Path) -> None:
+    """Of four samples the last is right: pass@3 of the first three is 0, pass@2 of all is 1/2."""
+    wrong, right = Drawn(1, False), Drawn(0, True)
+    write_run(tmp_path / "run", {"p": Item([wrong, wrong, wrong, right])}, ["oracle@3", "oracle@4"])
+    (curve,) = [c for c in read_report([tmp_path / "run"]).curves if c.kind == "ceiling"]
+    assert [point.k for point in curve.points] == [1, 2, 4]
+    assert [point.accuracy.value for point in curve.points] == [0.25, 0.5, 1.0]
