@@ -272,8 +272,8 @@ def _doubts(e: Entry) -> Iterator[str]:
     if e.ungraded and e.bounds is not None:
         low, high = e.bounds
         yield (
-            f"{e.ungraded:.1%} of the samples are ungraded; the accuracy is between {low:.1%}, if all "
-            f"of them are wrong, and {high:.1%}, if all are right."
+            f"{e.ungraded:.1%} of the samples are ungraded; the accuracy is between {low:.1%}, if "
+            f"all of them are wrong, and {high:.1%}, if all are right."
         )
     if e.dropped:
         problems = "problem" if e.dropped == 1 else "problems"
