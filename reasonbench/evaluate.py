@@ -139,13 +139,14 @@ async def _evaluate(
                 )
             )
             opened.append(engine)
+        if engine is not None:
+            needs.check(engine, tasks)  # before a reward takes its time to load
         if reward is None and not judged:
             if engine is None:
                 observer.starting(reward_name(config))
             reward = await open_configured(config, engine_config(config, model), engine)
             opened.append(reward)
         if engine is not None:
-            needs.check(engine, tasks)
             store.set_meta(MODEL, json.dumps(asdict(replace(engine.info, model=model))))
             if recorded := getattr(engine, "recorded", None):
                 store.set_meta(SERVER, json.dumps(recorded))
