@@ -293,8 +293,11 @@ def sentence(found: Matched, *, at: str = "this comparison") -> str:
             f"(p {p_text(found.adjusted)})."
         )
     if found.equal:
+        which = (
+            f"every one of {found.problems} problems" if found.problems > 1 else "the only problem"
+        )
         return (
-            f"equal on every one of {found.problems} problems; a difference of up to "
+            f"equal on {which}; a difference of up to "
             f"{100 * found.not_excluded:.1f} points is not excluded."
         )
     could = found.could_show

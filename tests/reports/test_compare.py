@@ -123,6 +123,11 @@ def test_agreement_on_all_problems_excludes_little() -> None:
     assert sentence(found).startswith("equal on every one of 30 problems; a difference of up to ")
 
 
+def test_one_problem_is_said_in_the_singular() -> None:
+    found = match(np.array([1.0]), np.array([1.0]), ["p"])
+    assert sentence(found).startswith("equal on the only problem; a difference of up to 100.0 ")
+
+
 def test_rows_are_corrected_together_and_levels_among_themselves(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
