@@ -14,7 +14,6 @@ from typing import Any
 
 from reasonbench.behaviour.score import STALE, program, score
 from reasonbench.errors import UsageError
-from reasonbench.generate import ABORTED_TOKENS, GENERATION_SECONDS
 from reasonbench.grading.graders import Graders
 from reasonbench.in_order import TAKEN, decide, enough_key
 from reasonbench.pricing import price
@@ -31,6 +30,7 @@ from reasonbench.strategies.base import PUBLIC
 from reasonbench.strategies.base import REWARD as SCORER
 from reasonbench.together import together
 from reasonbench.types import Completion, ModelInfo, Problem
+from reasonbench.used import used
 from reasonbench.verdicts import grade, grade_answer
 
 SCHEMA = 1
@@ -155,7 +155,12 @@ async def summarise(
             "seed": store.config.get("seed"),
             "complete": complete and all(e.complete for e in made.values()),
             "graded": store.count().verdicts,
-            "usage": usage(store, plan),
+            "usage": used(
+                store,
+                plan,
+                drawn_here=store.meta(MODEL) is not None,
+                served=store.meta(SERVER) is not None,
+            ),
             **({"evaluations": [e._asdict() for e in made.values()]} if made else {}),
         },
         "model": asdict(model),
@@ -384,31 +389,3 @@ def _served(store: RunStore) -> dict[str, Any]:
     """What is known of the servers, where the model was behind any."""
     known = store.meta(SERVER)
     return {} if known is None else {"server": json.loads(known)}
-
-
-def usage(store: RunStore, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run really took, all resumptions together.
-
-    None is unknown: nobody counted it, as in completions that were drawn elsewhere.
-
-    Args:
-        plan: as `PLAN` holds it.
-    """
-    total = store.usage()
-    pools = [
-        spec for task in plan["benchmarks"].values() for spec in task.get("pools", {}).values()
-    ]
-    imported = [spec for spec in pools if spec.get("imported")]
-    here = not imported and store.meta(MODEL) is not None
-    counted = here or (bool(imported) and all(s.get("tokens") == "recorded" for s in imported))
-    return {
-        "requests": total.requests if counted else None,
-        "prompt_tokens": total.prompt_tokens if counted else None,
-        "cached_tokens": total.cached_tokens if here else None,
-        "decode_tokens": total.decode_tokens if counted else None,
-        "aborted_tokens": int(store.meta(ABORTED_TOKENS) or 0) if here else None,
-        "reward_tokens": total.reward_tokens,
-        "reward_cached_tokens": total.reward_cached_tokens,
-        "generation_seconds": float(store.meta(GENERATION_SECONDS) or 0.0) if here else None,
-        **({"uncounted": store.uncounted()} if store.meta(SERVER) else {}),
-    }
