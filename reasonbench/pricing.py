@@ -29,10 +29,10 @@ def price(store: RunStore, config: Mapping[str, Any], judging: JudgedBy | None) 
 
 def token_prices(config: Mapping[str, Any]) -> TokenPrices | None:
     """What a served model's tokens cost, where the configuration says."""
-    given = (config.get("price_in"), config.get("price_out"))
-    if None in given:
+    read, written = config.get("price_in"), config.get("price_out")
+    if read is None or written is None:
         return listed_prices(config, next(iter(config.get("model", ())), ""))
-    return TokenPrices(float(given[0]) / 1e6, float(given[1]) / 1e6)
+    return TokenPrices(float(read) / 1e6, float(written) / 1e6)
 
 
 def listed_prices(config: Mapping[str, Any], model: str) -> TokenPrices | None:
