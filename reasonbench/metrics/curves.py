@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from reasonbench.metrics.ballot import Floats, ballot
 from reasonbench.metrics.best import best_at_k
 from reasonbench.metrics.intervals import aggregate
 from reasonbench.metrics.passk import g_pass_at_k, pass_at_k, pass_hat_k, powers_of_two
-from reasonbench.metrics.types import Bounds, Estimate, MetricResult, ProblemPool
+from reasonbench.metrics.types import NO_ANSWER, Bounds, Estimate, MetricResult, ProblemPool
 from reasonbench.metrics.votes import MONTE_CARLO_STDERR, expected_votes
 
 METRICS = ("pass@k", "maj@k", "bon@k", "wbon@k", "borda@k", "pass^k", "g-pass@k")
@@ -146,9 +147,31 @@ def problem_scores(
     open_ = np.array([i for i, p in enumerate(pools) if p.graded < len(p.correct)], dtype=np.intp)
     if len(open_):
         for bound, verdict in ((low, False), (high, True)):
-            assumed = [tuple(verdict if v is None else v for v in p.correct) for p in pools]
-            _fill(bound, np.zeros(shape), pools, open_, assumed, name, ks, tau, seed)
+            assumed = [_assumed(pool, verdict) for pool in pools]
+            verdicts = [pool.correct for pool in assumed]
+            _fill(bound, np.zeros(shape), assumed, open_, verdicts, name, ks, tau, seed)
     return ProblemScores(name, tuple(ks), values, stderr, low, high, capped)
+
+
+def _assumed(pool: ProblemPool, verdict: bool) -> ProblemPool:
+    """The pool with every ungraded sample right, or every one wrong.
+
+    One of which no answer is known (its request failed) votes with the largest class of its kind,
+    with the largest weight: whatever it would have said, it could not have moved the vote further.
+    """
+    correct = tuple(verdict if v is None else v for v in pool.correct)
+    if pool.graded == len(correct):
+        return pool
+    voted = list(zip(pool.classes, pool.correct, strict=True))
+    sizes = Counter(label for label, v in voted if v is verdict and label != NO_ANSWER)
+    silent = [v is None and label == NO_ANSWER for label, v in voted]
+    joined = sizes.most_common(1)[0][0] if sizes else max(pool.classes, default=NO_ANSWER) + 1
+    classes = tuple(joined if s else c for s, c in zip(silent, pool.classes, strict=True))
+    weights = pool.weights
+    if weights is not None:
+        most = max((w for w in weights if w is not None and not math.isnan(w)), default=1.0)
+        weights = tuple(most if s else w for s, w in zip(silent, weights, strict=True))
+    return replace(pool, correct=correct, classes=classes, weights=weights)
 
 
 def bounds(pools: Sequence[ProblemPool]) -> Bounds:

@@ -213,3 +213,12 @@ def test_importing_the_metrics_loads_neither_scipy_nor_pandas() -> None:
     code = "import sys, reasonbench.metrics as m; print({'scipy', 'pandas'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_a_failed_request_may_have_voted_either_way() -> None:
+    pool = ProblemPool("p", (True, False, None, None), (0, 1, -1, -1))
+    found = metric([pool], "maj@k", 4)
+    assert (found.low, found.high) == (0.0, 1.0)
+    lost = ProblemPool("p", (False, None), (0, -1), weights=(2.0, None))
+    found = metric([lost], "wbon@k", 2)
+    assert (found.low, found.high) == (0.0, 0.5)  # as heavy as the heaviest: a tie
