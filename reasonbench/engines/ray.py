@@ -20,7 +20,7 @@ from reasonbench import __version__
 from reasonbench.engines.config import EngineConfig
 from reasonbench.engines.locate import locate
 from reasonbench.engines.openai_tokenizer import LocalTokens
-from reasonbench.engines.ray_cluster import PLACED, Cluster, Share, connect
+from reasonbench.engines.ray_cluster import PLACED, Cluster, Share, connect, own_signals
 from reasonbench.engines.replicas import Replicas, start_replicas
 from reasonbench.engines.replicas_connection import Link, LinkError
 from reasonbench.engines.replicas_engine import ENGINE, REWARD, ReplicatedBackend, ReplicatedEngine
@@ -144,6 +144,7 @@ async def open_replicas(
     """
     assert count is not None
     cluster = await asyncio.to_thread(connect, address, verbose=verbose)
+    own_signals()
     try:
         share = await asyncio.to_thread(cluster.reserve, count, gpus)
         replicas = await start_replicas(partial(_start, cluster, share), count)

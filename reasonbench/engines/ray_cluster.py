@@ -6,10 +6,13 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from reasonbench.engines.failure import first_line
@@ -20,6 +23,7 @@ PLACED = 180.0
 
 _REACHED = 5.0
 _STARTS = 3
+_FOLDER = "rb-ray-"
 _STORE = 512 << 20
 """Bytes of a local cluster's object store: messages alone go through it."""
 
@@ -189,7 +193,9 @@ def connect(address: str | None, *, verbose: bool = False) -> Cluster:
             raise UsageError(f"--ray {address}: {first_line(error)}") from error
         _hush(ray, verbose)
         return Cluster(ray, None)
-    folder = tempfile.mkdtemp(prefix="rb-ray-", dir="/tmp")  # sockets' paths have to be short
+    _sweep()
+    # sockets' paths have to be short
+    folder = tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir="/tmp")
     try:
         _start(ray, folder, options)
     except BaseException:
@@ -204,6 +210,25 @@ def _hush(ray: Any, verbose: bool) -> None:
     if not verbose:
         # a thread of Ray's prints it, whatever its options say
         ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
+
+
+def _sweep() -> None:
+    """Remove what local clusters left whose programs were killed."""
+    for folder in Path("/tmp").glob(f"{_FOLDER}*"):
+        pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)  # those of other users stay
+
+
+def own_signals() -> None:
+    """Let SIGTERM do what it did before Ray took it, which prints a trace and ends the program.
+
+    To be called in the main thread; elsewhere nothing changes.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is threading.main_thread() and handler is not None:
+        signal.signal(signal.SIGTERM, handler)
+        signal.siginterrupt(signal.SIGTERM, False)  # as asyncio wants it
 
 
 def _start(ray: Any, folder: str, options: dict[str, Any]) -> None:
