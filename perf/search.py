@@ -272,8 +272,8 @@ async def compare(
             middle = statistics.median(times)
             beside = "" if math.isnan(same) else f"x{middle / same:.2f} of ours, {scoring}, "
             print(
-                f"    {name:<11} {middle:>8.2f} s  x{middle / best:.2f} of ours, incremental, {beside}"
-                f"{min(times):.2f} – {max(times):.2f} in {len(times)} rounds  "
+                f"    {name:<11} {middle:>8.2f} s  x{middle / best:.2f} of ours, incremental, "
+                f"{beside}{min(times):.2f} – {max(times):.2f} in {len(times)} rounds  "
                 f"{usage.decode_tokens:,} decoded, {usage.reward_tokens:,} scored tokens"
             )
             if parts := worked.get((scoring, name)):
