@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from reasonbench.engines.base import EngineDeadError
@@ -68,7 +69,10 @@ class Host:
             else:
                 task = asyncio.ensure_future(self._serve(message))
                 self._tasks[message.call] = task
-                task.add_done_callback(lambda _, call=message.call: self._tasks.pop(call))
+                task.add_done_callback(partial(self._served, message.call))
+
+    def _served(self, call: int, _: asyncio.Future[None]) -> None:
+        self._tasks.pop(call)
 
     async def take(self) -> Batch:
         """What has happened; waits for something to happen, but no longer than a beat."""
