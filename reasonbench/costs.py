@@ -237,8 +237,12 @@ def _spent(k: int, m: Measured) -> list[_Spent]:
 
 
 def _of_search(m: Measured, search: StoredSearch) -> _Spent:
-    """A tree: as many continuations as its tokens make paths of the solutions' mean length."""
-    decode = search.usage.decode_tokens
+    """A tree: as many continuations as its tokens make paths of the solutions' mean length.
+
+    An engine that sees the end of a step late has decoded more than the tree holds. How much depends
+    on its timing; the whole is what the tree took.
+    """
+    decode = min(search.usage.decode_tokens, search.written)
     mean = sum(m.tokens) / len(m.tokens) if any(m.tokens) else decode
     paths = max(1, round(decode / mean)) if mean else 1
     return _Spent(
