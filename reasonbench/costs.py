@@ -239,8 +239,8 @@ def _spent(k: int, m: Measured) -> list[_Spent]:
 def _of_search(m: Measured, search: StoredSearch) -> _Spent:
     """A tree: as many continuations as its tokens make paths of the solutions' mean length.
 
-    An engine that sees the end of a step late has decoded more than the tree holds. How much depends
-    on its timing; the whole is what the tree took.
+    An engine that sees the end of a step late has decoded more than the tree holds. How much
+    depends on its timing; the whole is what the tree took.
     """
     decode = min(search.usage.decode_tokens, search.written)
     mean = sum(m.tokens) / len(m.tokens) if any(m.tokens) else decode
