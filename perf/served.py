@@ -3,9 +3,13 @@
     python perf/served.py                         # the tests' small server, and a faulty one
     python perf/served.py --clients               # aiohttp, httpx and the openai client, bare
     python perf/served.py --url URL --model NAME  # a server of yours
+    python perf/served.py --vllm 10 [--rounds 3]  # every strategy through a real vLLM server
 
 The small server runs in a process of its own. Times are of CPU (user and system) of this process,
-so a busy machine changes them little; wall-clock is given beside them.
+so a busy machine changes them little; wall-clock is given beside them. With `--vllm` so many
+problems are evaluated through `vllm serve` of the built-in model, and through a server before it
+that spoils 30 % of the requests (refusals, errors, hangs, cut, broken and dripping answers), in
+turn; tables and completions must be equal.
 """
 
 from __future__ import annotations
@@ -13,11 +17,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sqlite3
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from reasonbench.engines import EngineConfig, open_engine
@@ -41,7 +49,12 @@ def main() -> None:
     parser.add_argument("--url")
     parser.add_argument("--model", default="toy")
     parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--vllm", type=int, metavar="PROBLEMS")
+    parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
+    if given.vllm:
+        through_vllm(given.vllm, given.rounds)
+        return
     if given.url:
         asyncio.run(measure("given", given.url, given.model, given.requests))
         return
@@ -60,6 +73,62 @@ def main() -> None:
                 print(f"faulty / clean: {after / before:.2f} x wall-clock")
         finally:
             server.terminate()
+
+
+def through_vllm(problems: int, rounds: int) -> None:
+    """The same evaluation through a real server and through a faulty one before it."""
+    from tests.engines.faulty_server import FaultyServer
+    from tests.engines.vllm_server import vllm_server
+
+    ratios: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, vllm_server(Path(folder) / "log") as url:
+        faulty = FaultyServer(url)
+        asyncio.run(evaluated(url, Path(folder) / "warm", problems))
+        for turn in range(rounds):
+            clean, first = asyncio.run(evaluated(url, Path(folder) / f"clean{turn}", problems))
+            spoiled = faulty.spoiled.total()
+            seconds, found = asyncio.run(
+                evaluated(faulty.url, Path(folder) / f"faulty{turn}", problems)
+            )
+            if first != found:
+                raise SystemExit("the completions differ")
+            ratios.append(seconds / clean)
+            print(
+                f"clean {clean:.1f} s, faulty {seconds:.1f} s: {ratios[-1]:.2f} x; "
+                f"{len(found):,} completions and nodes, equal; "
+                f"{faulty.spoiled.total() - spoiled} requests spoiled",
+                flush=True,
+            )
+        faulty.close()
+    print(f"faulty / clean: median {statistics.median(ratios):.2f} x wall-clock")
+
+
+async def evaluated(url: str, folder: Path, problems: int) -> tuple[float, list[Any]]:
+    """Wall-clock seconds of an evaluation, and its completions and nodes."""
+    from reasonbench.config import EvalConfig
+    from reasonbench.evaluate import evaluate
+    from tests.engines.vllm_server import STRATEGIES
+    from tests.evaluation.logged_eval import Silent
+
+    config = EvalConfig(
+        benchmark=["builtin-arithmetic"],
+        limit=problems,
+        strategy=STRATEGIES,
+        reward="builtin-orm",
+        reward_engine="transformers",
+    )
+    engine = await open_engine(EngineConfig(model="openai:tiny", base_url=(url,)))
+    begun = time.perf_counter()
+    try:
+        await evaluate(config, folder, Silent(), engine=engine)
+    finally:
+        await engine.aclose()
+    seconds = time.perf_counter() - begun
+    with sqlite3.connect(folder / "run.db") as database:
+        key = "benchmark, problem_id, pool"
+        flat = f"SELECT {key}, sample, finish, text, token_ids FROM completions"
+        tree = f"SELECT {key}, path, finish, text, token_ids FROM nodes"
+        return seconds, sorted(database.execute(flat)) + sorted(database.execute(tree))
 
 
 async def measure(name: str, url: str, model: str, count: int) -> float:

@@ -132,6 +132,7 @@ class OpenaiEngine:
         self._options = own
         self._urls = list(urls)
         self._tokens = tokens
+        calls.equal = served.repeats
         self._calls = calls
         self._closed = False
         located, facts = _known(served, config)

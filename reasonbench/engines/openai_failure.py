@@ -20,7 +20,8 @@ _LONGEST_WAIT = 300.0
 """Seconds: a Retry-After beyond that is not obeyed to the letter."""
 
 _SLOWEST = 20.0
-_FIRST = {"busy": 0.5, "broken": 0.1, "dead": 0.2}
+_SOON = 0.1
+_FIRST = {"busy": 0.2, "dead": 0.2}
 """Seconds of the first wait, by kind; each further one is twice as long, up to `_SLOWEST`."""
 
 _QUOTA = ("insufficient_quota", "billing_hard_limit_reached")
@@ -140,15 +141,15 @@ def retry_after(header: str | None, now: float) -> float | None:
 def pause(attempt: int, failure: Failure, dice: random.Random) -> float:
     """Seconds to wait before a request is sent again.
 
-    Exponential from 0.1 s (0.5 s where the server is busy) to 20 s, times a number drawn from
-    [0.5, 1.5) so that requests which failed together do not come back together. What the server
-    asks for is the least, and up to a tenth more.
+    Exponential from 0.1 s (0.2 s where the server is busy and does not say for how long) to 20 s,
+    times a number drawn from [0.5, 1.5) so that requests which failed together do not come back
+    together. What the server asks for is the least, and up to a tenth more.
 
     Args:
         attempt: how often it was sent before this failure, from 0.
     """
-    drawn: float = min(_SLOWEST, _FIRST.get(failure.kind, 0.1) * 2 ** min(attempt, 16))
-    drawn *= 0.5 + dice.random()
+    first = _FIRST.get(failure.kind, _SOON) if failure.wait is None else _SOON
+    drawn: float = min(_SLOWEST, first * 2 ** min(attempt, 16)) * (0.5 + dice.random())
     if failure.wait is None:
         return drawn
     return max(drawn, failure.wait * (1 + dice.random() / 10))

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reasonbench.engines.openai_failure import Failure, in_body, of_status
@@ -25,10 +26,11 @@ MOST_BYTES = 1 << 28
 hundred megabytes, and what goes on without end would fill the memory."""
 
 _CONNECT = 10.0
-_LOOK = 0.25
+_LOOK = 0.1
 
-Late = Callable[[], None]
-"""Told once that a request takes longer than 95 % of the others."""
+Late = Callable[[Callable[[], None]], bool]
+"""Told that a request takes longer than 95 % of the others, with what ends it, again and again
+until it returns True."""
 
 Chunk = Callable[[dict[str, Any]], bool]
 """Told every chunk of a streamed answer; True ends the request."""
@@ -159,14 +161,22 @@ class Wire:
         while True:
             await asyncio.sleep(_LOOK)
             now = time.monotonic()
-            loop = asyncio.get_running_loop()
             for clock, sent in list(self._running.items()):
                 if now - sent.at > self._pace.allowed(sent.attempt):
                     del self._running[clock]
-                    clock.reschedule(loop.time())
-                elif sent.late is not None and now - sent.at > self._pace.usual:
+                    _end(clock)
+                elif (
+                    sent.late is not None
+                    and now - sent.at > self._pace.usual
+                    and sent.late(partial(_end, clock))
+                ):
                     self._running[clock] = sent._replace(late=None)
-                    sent.late()
+
+
+def _end(clock: asyncio.Timeout) -> None:
+    """Give a request up, if it is still running."""
+    with suppress(RuntimeError):  # it has just ended
+        clock.reschedule(asyncio.get_running_loop().time())
 
 
 async def _whole(response: ClientResponse) -> bytes:

@@ -12,6 +12,9 @@ _HOLD = 4
 """Answers that a window needs, however few requests are in flight; and windows that a limit is kept
 for, after growing did not pay, until the next step is tried."""
 
+_TRIES = 3
+"""Doublings that did not pay after which the limit is no longer doubled."""
+
 _ENOUGH = 16
 _KEPT = 400
 """Answers at a limit from which shares of refusals can be compared, and from which on older ones
@@ -28,10 +31,12 @@ class Limit:
     """The most requests in flight at one server.
 
     Growth: time is cut into windows, which last until as many requests as may be in flight, all
-    sent in it, were answered. The limit doubles from window to window until that stops to pay,
-    then it grows by a quarter of what it was there. A step pays where goodput (tokens of
-    completions a second) grows by a fifth of what the limit grew by: as long as a server batches,
-    more requests cost it little time; when latency grows as fast as the limit, they only queue.
+    sent in it, were answered. The limit doubles from window to window until that stops to pay
+    (`_TRIES` times), then it grows by a quarter of what it was there. A step pays where goodput
+    (the limit times the tokens a second of one completion) grows by a fifth of what the limit grew
+    by: as long as a server batches, more requests cost it little time; when latency grows as fast
+    as the limit, they only queue. Goodput is not counted as tokens in the window's time: what comes
+    at its ends, and requests that fail, would make that too uncertain to go by.
 
     Refusals (429, 503) halve it: the first one, and then those of a server that refuses more than
     half of the requests, or more of them than at half the limit (by a two-sample test over what is
@@ -50,7 +55,7 @@ class Limit:
         self.value = min(start, most)
         self._doubling = True
         self._step = 0
-        self._hold = 0
+        self._hold = self._in_vain = 0
         self._before: tuple[int, float] | None = None
         self._lowered = self._ever = False
         # by the limit's number of bits: all answers, and refusals among them
@@ -61,6 +66,7 @@ class Limit:
         """Begin a window."""
         self._opened = now
         self._tokens = 0
+        self._seconds = 0.0
         self._came = 0
         self._refused = 0
         self._full = False
@@ -73,7 +79,9 @@ class Limit:
 
     def served(self, tokens: int, sent: float, now: float) -> None:
         """A request that was sent at a time came back with a completion of so many tokens."""
-        self._tokens += max(1, tokens)
+        if sent >= self._opened:
+            self._tokens += max(1, tokens)
+            self._seconds += now - sent
         self._note(sent, refused=False)
         self._close(now)
 
@@ -125,20 +133,23 @@ class Limit:
         enough = max(_ENOUGH if self._lowered else _LEAST, self.value)
         if self._came < enough or now <= self._opened:
             return
-        goodput = self._tokens / (now - self._opened)
+        goodput = self.value * self._tokens / self._seconds if self._seconds > 0 else 0.0
         before, self._before = self._before, None
         if self._lowered:
             # after a halving the way up is short where refusals go on, and slow where they ended
             self._lowered, self._doubling = False, self._refused > 0
             self._hold = 0 if self._doubling else 2
         if before is not None and goodput / before[1] - 1 < 0.2 * (self.value / before[0] - 1):
-            self.value, self._hold = before[0], _HOLD
+            self.value, self._in_vain = before[0], self._in_vain + 1
             self._step = max(1, self.value // 4)
-            self._doubling = False
+            # one window is little to go by, and too low a limit costs more than one too high
+            self._doubling = self._doubling and self._in_vain < _TRIES
+            self._hold = 0 if self._doubling else _HOLD
         elif self._hold:
             self._hold -= 1
         elif self._full and self.value < self.most and goodput:
-            self._before = (self.value, goodput)
+            # back to where it began no step needs to pay: only refusals took it below
+            self._before = (self.value, goodput) if self.value >= START else None
             more = self.value if self._doubling else max(1, self._step)
             self.value = min(self.most, self.value + more)
         self._open(now)

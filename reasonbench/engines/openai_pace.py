@@ -6,16 +6,18 @@ import math
 from bisect import bisect_left, insort
 from collections import deque
 
-_SEEN = 256
+_SEEN = 128
 _ENOUGH = 8
 _LEAST = 3.0
 _PROBE = 15.0
+_DOUBT = 0.01
+"""Share of the last requests that were lost from which a late one may be lost too."""
 
 
 class Pace:
     """How long a request may take, judged by the last ones that came back.
 
-    A request is given up on after `factor` times what 95 % of the last 256 took, at least 3
+    A request is given up on after `factor` times what 95 % of the last 128 took, at least 3
     seconds; each further time it is sent it may take twice as long, up to `timeout`. Equal seeds
     give equal completions, so giving one up costs time and no result. Before eight came back only
     `timeout` counts.
@@ -32,15 +34,26 @@ class Pace:
         self.timeout = timeout
         self.factor = factor
         self.probing = False
+        self._lost = 0.0
         self._seen: deque[float] = deque()
         self._sorted: list[float] = []
 
     def served(self, seconds: float) -> None:
         """A request came back after so many seconds."""
+        self._lost -= self._lost / _SEEN
         self._seen.append(seconds)
         insort(self._sorted, seconds)
         if len(self._seen) > _SEEN:
             del self._sorted[bisect_left(self._sorted, self._seen.popleft())]
+
+    def lost(self) -> None:
+        """A request was not served, for no good reason."""
+        self._lost += (1 - self._lost) / _SEEN
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether what takes long may well be lost: requests were, lately."""
+        return bool(self.factor) and self._lost > _DOUBT
 
     def allowed(self, attempt: int) -> float:
         """Seconds that a request may take which was sent so often before."""

@@ -55,6 +55,11 @@ class Served:
         """Whether a partial solution can be gone on with."""
         return bool(self.completions) and self.tokenizer != "none" and self.stops
 
+    @property
+    def repeats(self) -> bool:
+        """Whether equal seeds give equal completions."""
+        return self.server == "vLLM"
+
 
 class Options(BaseModel):
     """Engine arguments of `openai`."""

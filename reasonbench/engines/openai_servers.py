@@ -96,6 +96,11 @@ class Servers:
         server.limit.sending(server.in_flight, time.monotonic())
         return server
 
+    @property
+    def crowded(self) -> bool:
+        """Whether requests wait for places."""
+        return any(server.waiting for server in self.servers)
+
     async def _wait(self, wanted: Server) -> Server:
         place: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
         wanted.waiting.append(place)

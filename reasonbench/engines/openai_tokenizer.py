@@ -21,7 +21,7 @@ from reasonbench.errors import UsageError
 from reasonbench.types import Message, Prompt
 
 _TRIES = 12
-_PATIENCE = 2.0
+_PATIENCE = 0.25
 _LONGEST = 30.0
 """Seconds that such a request may take: at first, twice as many each time, and at most."""
 

@@ -209,6 +209,60 @@ def test_a_faulty_server_changes_no_completion(
         proxy.close()
 
 
+def _doubtful(loop: BackgroundLoop, full: ServedModel, opened: Open, fault: str) -> Any:
+    """An engine that waits for ever, after errors of its server, and the server that fails."""
+    proxy = FaultyServer(full.url, 0.0, ("500",))
+    engine = opened(proxy.url, engine_args={"patience": 1e9})
+    proxy.share = 0.2
+    _completions(loop, engine, 40)
+    proxy._faults = (fault,)
+    return engine, proxy
+
+
+def test_what_hangs_is_sent_a_second_time(
+    full: ServedModel, opened: Open, loop: BackgroundLoop
+) -> None:
+    clean = _completions(loop, opened(full.url), 120)
+    engine, proxy = _doubtful(loop, full, opened, "hang")
+    try:
+        requests = [
+            (ask(engine, f"{i % 7} + 1?"), SamplingParams(seed=i, max_tokens=200))
+            for i in range(120)
+        ]
+        # a request that hangs is cut after a minute
+        made = loop.run(asyncio.wait_for(sample_all(engine, requests), 50))
+        assert proxy.spoiled["hang"] > 10
+        assert [c.text for c in made] == [c[0] for c in clean]
+    finally:
+        proxy.close()
+
+
+def test_a_stream_that_drips_is_sent_a_second_time_and_told_once(
+    full: ServedModel, opened: Open, loop: BackgroundLoop
+) -> None:
+    engine, proxy = _doubtful(loop, full, opened, "drip")
+    try:
+        proxy.share = 0.6
+        for i in range(6):
+            told: list[int] = []
+            params = SamplingParams(seed=i, max_tokens=200)
+            made = loop.run(
+                asyncio.wait_for(engine.sample(ask(engine), params, KEY, _recorder(told)), 50)
+            )
+            assert tuple(told) == made.token_ids
+            assert made.text.endswith("}.")
+        assert proxy.spoiled["drip"] > 0
+    finally:
+        proxy.close()
+
+
+def test_nothing_is_sent_twice_where_two_answers_would_differ(
+    chat: ServedModel, full: ServedModel, opened: Open
+) -> None:
+    assert opened(full.url)._calls.equal
+    assert not opened(chat.url)._calls.equal
+
+
 def test_a_server_that_goes_away_is_replaced_by_another(
     full: ServedModel, opened: Open, loop: BackgroundLoop
 ) -> None:

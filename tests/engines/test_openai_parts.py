@@ -15,7 +15,7 @@ from reasonbench.engines.needs import Needs
 from reasonbench.engines.openai import base_urls
 from reasonbench.engines.openai_answers import Answer
 from reasonbench.engines.openai_failure import Failure, of_status, pause, read_error, retry_after
-from reasonbench.engines.openai_limit import Limit
+from reasonbench.engines.openai_limit import START, Limit
 from reasonbench.engines.openai_pace import Pace
 from reasonbench.engines.openai_served import Served, lacks, options
 from reasonbench.errors import UsageError
@@ -124,6 +124,54 @@ def test_a_server_that_refuses_what_is_too_much_gets_about_as_much_as_it_takes()
 def test_refusals_that_do_not_depend_on_load_do_not_starve_a_run() -> None:
     seen = _serve(Limit(256), 1000, refused=0.1)
     assert sum(seen[-100:]) / 100 > 100
+
+
+def test_a_limit_that_refusals_took_down_comes_back_without_paying() -> None:
+    limit = Limit(512)
+    for now in range(1, 5):
+        for _ in range(64):
+            limit.refused(now - 0.5, float(now))
+    assert limit.value == 1
+    seen, now = [], 10.0
+    for _ in range(2000):
+        many = limit.value
+        for n in range(many):
+            limit.sending(n + 1, now)
+        for _ in range(many):
+            limit.served(10, now, now + many)  # more at once only take longer
+        now += many
+        seen.append(limit.value)
+    assert max(seen) <= 2 * START
+    assert sum(seen[-100:]) / 100 >= START
+
+
+def test_goodput_is_that_of_the_requests_which_were_served() -> None:
+    """Half of the requests fail, at random: the limit grows as it would without them."""
+    dice, limit, now = random.Random(3), Limit(512), 0.0
+    for _ in range(400):
+        sent, many = now, limit.value
+        for n in range(many):
+            limit.sending(n + 1, sent)
+        now += max(1.0, many / 200)
+        for _ in range(many):
+            if dice.random() < 0.5:
+                limit.served(dice.choice((1, 10, 100)), sent, now)
+    assert limit.value >= 64
+
+
+def test_requests_that_were_lost_make_the_next_late_one_doubtful() -> None:
+    pace = Pace(600.0, 3.0)
+    assert not pace.doubtful
+    for _ in range(3):
+        pace.lost()
+    assert pace.doubtful
+    for _ in range(200):
+        pace.served(0.1)
+    assert not pace.doubtful
+    patient = Pace(600.0, 0.0)
+    for _ in range(9):
+        patient.lost()
+    assert not patient.doubtful
 
 
 def test_a_request_is_given_up_on_by_the_pace_of_the_others() -> None:

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from reasonbench.builtin import model_path
 from reasonbench.config import EvalConfig
 from reasonbench.engines import Engine, EngineConfig, open_engine
 from reasonbench.engines.openai import OpenaiEngine
@@ -28,57 +20,16 @@ from reasonbench.results import COSTS
 from reasonbench.types import Completion, Prompt, SamplingParams
 from tests.engines.faulty_server import FaultyServer
 from tests.engines.loop import KEY, BackgroundLoop, ask, sample_all
+from tests.engines.vllm_server import STRATEGIES, vllm_server
 from tests.evaluation.logged_eval import Silent
-
-STRATEGIES = ["cot@4", "maj@4", "bon@4", "wbon@4", "conf@4:window=4", "asc@6", "esc@10",
-              "conf@8:mode=online,warmup=4,window=4", "beam@4", "beam@4:step_pattern=[0-9] ",
-              "dvts@4", "particles@4", "rebase@4", "mcts@4", "lookahead@4", "budget@1",
-              "revise@2:revisions=1"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`vllm serve` of the built-in model."""
     pytest.importorskip("vllm")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("served") / "log"
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server",
-               "--model", str(model_path()), "--served-model-name", "tiny",
-               "--host", "127.0.0.1", "--port", str(port), "--enforce-eager",
-               "--block-size", "32", "--max-num-batched-tokens", "32768",
-               "--distributed-executor-backend", "uni", "--enable-prompt-tokens-details",
-               ]  # fmt: skip
-    ours = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "OMP_NUM_THREADS": "1",
-            "VLLM_CPU_KVCACHE_SPACE": "1"}  # fmt: skip
-    with log.open("wb") as written:
-        server = subprocess.Popen(
-            command, stdout=written, stderr=written, env=os.environ | ours, start_new_session=True
-        )
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", server, log)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(30)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def _wait(health: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Until it answers."""
-    for _ in range(1200):
-        assert server.poll() is None, log.read_text()[-3000:]
-        try:
-            with urllib.request.urlopen(health, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    raise TimeoutError(log.read_text()[-3000:])
+    with vllm_server(tmp_path_factory.mktemp("served") / "log") as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
