@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reasonbench.frontier import ALPHA, Board, Judged
+from reasonbench.matched import Against
 from reasonbench.metrics import Interval, PairedResult
 from reasonbench.optimal import Choice, Optimal
 
@@ -41,6 +42,27 @@ def board_data(board: Board, judged: Sequence[Judged]) -> dict[str, Any]:
             for point, found in zip(board.points, judged, strict=True)
         ],
         "notes": list(board.notes),
+    }
+
+
+def against_data(board: Board, found: Against) -> dict[str, Any]:
+    """Comparisons at the same tokens as data; NaN does not occur."""
+
+    def named(at: int) -> dict[str, Any]:
+        point = board.points[at]
+        return {"run": point.run, "label": point.label, "tokens": float(board.tokens[at].mean())}
+
+    return {
+        "strategy": found.series,
+        "points": [
+            {
+                **named(match.point),
+                "reached": match.reached,
+                **_paired(match.paired, match.adjusted),
+            }
+            for match in found.matches
+        ],
+        "outside": [named(at) for at in found.outside],
     }
 
 

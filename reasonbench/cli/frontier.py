@@ -30,6 +30,8 @@ DIFFICULTIES = ("pass@1", "reward", "votes")
 @click.option("--budget", "budgets", type=click.FloatRange(min=0, min_open=True), multiple=True,
               help="Policy-equivalent tokens per problem for --optimal; may be given several "
               "times.  [default: doublings of the least]")  # fmt: skip
+@click.option("--against", metavar="STRATEGY",
+              help="Also every other strategy against this one at the same tokens.")  # fmt: skip
 @click.option("--svg", type=click.Path(path_type=Path), help="Also save what is printed as SVG.")
 @click.option("--json", "as_json", is_flag=True, help="Print the data.")
 def command(
@@ -39,6 +41,7 @@ def command(
     choose: bool,
     difficulty: DifficultyKind | None,
     budgets: tuple[float, ...],
+    against: str | None,
     svg: Path | None,
     as_json: bool,
 ) -> None:
@@ -50,7 +53,8 @@ def command(
     from reasonbench.cli.frontier_table import print_board
     from reasonbench.cli.terminal import terminal
     from reasonbench.frontier import boards, judge
-    from reasonbench.frontier_data import board_data, optimal_data
+    from reasonbench.frontier_data import against_data, board_data, optimal_data
+    from reasonbench.matched import against as compare
     from reasonbench.optimal import optimal
 
     if not choose and (difficulty or budgets):
@@ -59,23 +63,25 @@ def command(
     tables = []
     for board in boards(_read(runs, benchmark, level, kind)):
         chosen = optimal(board, kind, sorted(set(budgets)) or None) if kind else None
-        tables.append((board, judge(board), chosen))
+        matched = None if against is None else compare(board, against)
+        tables.append((board, judge(board), chosen, matched))
     if as_json:
         data = [
             {
                 **board_data(board, judged),
                 "level": level,
                 "optimal": None if chosen is None else optimal_data(chosen),
+                "against": None if matched is None else against_data(board, matched),
             }
-            for board, judged, chosen in tables
+            for board, judged, chosen, matched in tables
         ]
         click.echo(json.dumps({"tables": data}, ensure_ascii=False, allow_nan=False))
         return
     console = terminal(record=True, width=84) if svg is not None else terminal()
-    for number, (board, judged, chosen) in enumerate(tables):
+    for number, (board, judged, chosen, matched) in enumerate(tables):
         if number:
             console.print()
-        print_board(console, board, judged, chosen, level)
+        print_board(console, board, judged, chosen, matched, level)
     if svg is not None:
         from reasonbench.runs import atomic_write
 

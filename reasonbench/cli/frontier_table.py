@@ -14,6 +14,7 @@ from reasonbench.cli.plot import plot
 from reasonbench.cli.table import percent, quantity
 from reasonbench.cli.terminal import plain_table
 from reasonbench.frontier import Board, Judged, Status
+from reasonbench.matched import Against
 from reasonbench.metrics import Interval
 from reasonbench.optimal import BinResult, Choice, Optimal
 
@@ -37,6 +38,11 @@ _OPTIMAL = (
     "other folds; gain: optimal − single, paired, * where significant after Holm's correction; "
     "intervals take the choices as given; the cost of estimating difficulty is not in the tokens"
 )
+_AGAINST = (
+    "there: at as many mean tokens per problem, interpolated between its sizes by the logarithm of "
+    "the tokens; differences paired by problem with 95 % intervals, uncorrected; * where "
+    "significant after Holm's correction"
+)
 
 
 def print_board(
@@ -44,6 +50,7 @@ def print_board(
     board: Board,
     judged: Sequence[Judged],
     chosen: Optimal | None,
+    matched: Against | None,
     level: str | None,
 ) -> None:
     """Everything of one board."""
@@ -58,6 +65,13 @@ def print_board(
         console.print()
         console.print(_choices(chosen))
         console.print(f"{_OPTIMAL}. Difficulty: {chosen.difficulty}", style="dim")
+    if matched is not None:
+        console.print()
+        console.print(_matches(board, matched))
+        left_out = ", ".join(board.points[i].label for i in matched.outside)
+        console.print(
+            _AGAINST + (f"; outside of its range: {left_out}" if left_out else ""), style="dim"
+        )
     drawn = _chart(board, judged, chosen, several=several)
     if drawn is not None:
         console.print()
@@ -93,6 +107,24 @@ def _points(board: Board, judged: Sequence[Judged], *, several: bool) -> Table:
             against,
             difference,
             style=style,
+        )
+    return table
+
+
+def _matches(board: Board, matched: Against) -> Table:
+    """The best one first."""
+    table = plain_table(
+        ("strategy", 10), ("tokens", 6), ("acc.", 5), (f"{matched.series} there", 10),
+        ("difference", 20), left=1,
+    )  # fmt: skip
+    table.columns[3].no_wrap = False
+    for match in sorted(matched.matches, key=lambda match: -match.paired.difference):
+        table.add_row(
+            board.points[match.point].label,
+            quantity(float(board.tokens[match.point].mean())),
+            percent(float(board.scores[match.point].mean())),
+            percent(match.reached),
+            _difference(match.paired.interval) + ("*" if match.significant else " "),
         )
     return table
 
