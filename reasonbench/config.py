@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from reasonbench import shards
+from reasonbench.engines.config import check_replicas
 from reasonbench.errors import UsageError
 
 DEFAULT_BENCHMARKS = ("builtin-arithmetic", "builtin-countdown")
@@ -274,14 +275,9 @@ def _check_replicas(config: EvalConfig) -> None:
     """Raises:
     UsageError: replicas of something else than a model that runs in vLLM, or none at all.
     """
+    check_replicas(config.engine, config.replicas, config.ray)
     if config.replicas is None:
-        if config.ray is not None:
-            raise UsageError("--ray has no meaning without --replicas N.")
-        if config.engine == "ray":
-            raise UsageError("--engine ray needs --replicas N.")
         return
-    if config.engine not in ("auto", "ray", "vllm"):
-        raise UsageError(f"replicas run vLLM: --engine {config.engine} cannot have --replicas.")
     served = next((name for name in config.model if name.startswith("openai:")), None)
     if served is not None:
         raise UsageError(f"--replicas has no meaning for {served}: its servers are --base-url.")

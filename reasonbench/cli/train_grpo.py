@@ -47,6 +47,8 @@ def add_commands(group: click.Group) -> None:
 )
 @click.option("--steps", type=int, help="Batches of roll-outs.")
 @click.option("--save-every", type=int, help="Steps between two checkpoints.")
+@click.option("--replicas", type=int, help="vLLMs that write roll-outs, one per Ray actor.")
+@click.option("--ray", help="Address of their Ray cluster; one is started here by default.")
 @evaluation_options
 @check_option
 @click.option(
@@ -101,7 +103,7 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
     from reasonbench.trainers.config import load_recipe
 
     values = load_recipe(given["recipe"]) if given["recipe"] else {}
-    for name in ("model", "preset", "steps", "save_every", "gpu_price"):
+    for name in ("model", "preset", "steps", "save_every", "gpu_price", "replicas", "ray"):
         if given[name] is not None:
             values[name] = given[name]
     rewarding = values.get("reward")

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reasonbench.errors import UsageError
+
 API_KEY = "OPENAI_API_KEY"
 """Environment variable that holds the key of a served model, unless another one is named."""
 
@@ -60,3 +62,16 @@ class EngineConfig(BaseModel):
     """Run the Python code that a hub model brings along."""
     verbose: bool = False
     """Show the backend's own log (also REASONBENCH_VLLM_LOG=1)."""
+
+
+def check_replicas(engine: str, replicas: int | None, ray: str | None) -> None:
+    """Raises:
+    UsageError: replicas of another engine than vLLM, or none where a cluster is named.
+    """
+    if replicas is None:
+        if ray is not None:
+            raise UsageError("--ray has no meaning without --replicas N.")
+        if engine == "ray":
+            raise UsageError("--engine ray needs --replicas N.")
+    elif engine not in ("auto", "ray", "vllm"):
+        raise UsageError(f"replicas run vLLM: --engine {engine} cannot have --replicas.")

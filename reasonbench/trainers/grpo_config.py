@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from reasonbench.engines.config import check_replicas
 from reasonbench.errors import UsageError, unknown
 from reasonbench.in_loop import LoopEval
 from reasonbench.trainers.advantages import GroupAdvantage
@@ -18,7 +19,9 @@ from reasonbench.trainers.presets import PRESETS, AdvantageKind, Preset
 
 Overlong = Literal["none", "mask", "soft"]
 
-VOLATILE = frozenset({*RESUMABLE, "save_every", "gpu_price", "gpus", "engine_args", "keep_groups"})
+VOLATILE = frozenset(
+    {*RESUMABLE, "save_every", "gpu_price", "gpus", "engine_args", "keep_groups", "replicas", "ray"}
+)
 """Settings that may differ between a run and its resumption: what is learned depends on them by
 rounding at most (devices and their threads, options of the engine)."""
 
@@ -153,6 +156,10 @@ class GrpoConfig(_Strict):
     """What writes the roll-outs: vllm, transformers, or auto: vLLM where it is installed."""
     engine_args: dict[str, Any] = Field(default_factory=dict)
     """Options of the engine's backend."""
+    replicas: int | None = Field(default=None, ge=1)
+    """vLLMs that write the roll-outs, one per actor of a Ray cluster; weights go to all of them."""
+    ray: str | None = None
+    """Address of the cluster (HOST:PORT of its head, or "auto"); one is started here by default."""
     seed: int = 0
     """Of the problems' order, of sampling and of the order of training."""
     save_every: int = Field(default=20, ge=0)
@@ -288,6 +295,7 @@ def parse_grpo(settings: Mapping[str, Any]) -> GrpoConfig:
         raise UsageError(f"training setting {key}: {first['msg']}") from error
     if not config.benchmark and not config.data:
         raise UsageError("name the problems to train on: --benchmark NAME or --data FILE.jsonl")
+    check_replicas(config.engine, config.replicas, config.ray)
     return config
 
 

@@ -73,7 +73,8 @@ def for_training(config: EngineConfig, *, shares_gpu: bool = True) -> EngineConf
         shares_gpu: the trainer computes on the engine's GPU rather than on one of its own.
     """
     uses_vllm = config.engine == "vllm" or (config.engine == "auto" and find_spec("vllm"))
-    if not uses_vllm or not torch.cuda.is_available():
+    # replicas are processes on GPUs of their own, and get weights by messages
+    if config.replicas is not None or not uses_vllm or not torch.cuda.is_available():
         return config
     arguments: dict[str, Any] = {
         "weight_transfer_config": {"backend": "ipc" if shares_gpu else "nccl"},

@@ -163,12 +163,16 @@ async def open_all(
             engine=config.engine,
             dtype=config.dtype,
             engine_args=config.engine_args,
+            replicas=config.replicas,
+            ray=config.ray,
         )
         shared = not config.asynchronous
         engine = live(await open_engine(for_training(given, shares_gpu=shared)))
         stack.push_async_callback(engine.aclose)
         alone = ranks.world_size() == 1
-        if config.asynchronous and alone and prepared.model.device.type == "cpu":
+        # replicas keep to cores of their own
+        here = alone and config.replicas is None
+        if config.asynchronous and here and prepared.model.device.type == "cpu":
             bound = _apart(descendants() - before, config)
     if config.reward is not None:
         prepared.judge.model = await _reward(stack, config.reward, engine)

@@ -35,6 +35,8 @@ NOTHING: dict[str, Any] = {
     "gpu_price": None,
     "log": (),
     "settings": (),
+    "replicas": None,
+    "ray": None,
 }
 
 
