@@ -62,6 +62,8 @@ class _Where:
 @click.option("--seed", type=int, help="Seed of calls that give none (default 0).")
 @click.option("--system", help="System message of conversations without one.")
 @click.option("--engine", help="auto, or a name of `list engines`.")
+@click.option("--replicas", type=int, help="vLLMs that serve the model, one per Ray actor.")
+@click.option("--ray", metavar="ADDRESS", help="Ray cluster: HOST:PORT or auto (one started here).")
 @click.option("--base-url", multiple=True, help="URL of a served model (openai:NAME). Repeats.")
 @click.option("--upstream-key-env", "served_key_env", metavar="NAME",
               help="Variable that holds those servers' key (OPENAI_API_KEY).")  # fmt: skip

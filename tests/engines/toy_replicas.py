@@ -20,7 +20,15 @@ from reasonbench.engines.replicas_engine import ENGINE, ReplicatedEngine
 from reasonbench.engines.replicas_host import Host
 from reasonbench.engines.replicas_messages import Batch, Message
 from reasonbench.rewards.backend import Reading
-from reasonbench.types import Completion, ModelInfo, Prompt, RequestKey, SamplingParams, Usage
+from reasonbench.types import (
+    Completion,
+    Finish,
+    ModelInfo,
+    Prompt,
+    RequestKey,
+    SamplingParams,
+    Usage,
+)
 
 INFO = ModelInfo("toy", "toy", "1")
 PROMPT = Prompt((1, 2, 3), "question")
@@ -109,14 +117,15 @@ class Toy:
             raise
         finally:
             del self._running[id(params)]
-        tokens, finish = tuple(wrote), "stop"
+        tokens = tuple(wrote)
+        finish: Finish = "stop"
         whole = len(tokens) == len(tokens_of(params.seed))
         if end is not None and end.at is not None and not (whole and end.at == len(tokens)):
             tokens, finish = tokens[: end.at], end.finish
         return Completion(
             tokens,
             decode((), tokens),
-            finish,  # type: ignore[arg-type]
+            finish,
             seed=params.seed,
             weight_version=version,
             usage=Usage(decode_tokens=len(wrote), requests=1),

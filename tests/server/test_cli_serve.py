@@ -145,6 +145,8 @@ def test_the_built_in_model_is_served(engine: str) -> None:
         (("-s", "majj@4"), "majj"),
         (("--model", "no/such/folder"), "no/such/folder"),
         (("--base-url", "http://127.0.0.1:1/v1"), "--base-url has no meaning"),
+        (("--ray", "auto"), "--ray has no meaning without --replicas"),
+        (("--replicas", "2", "--engine", "transformers"), "replicas run vLLM"),
     ],
 )
 def test_what_cannot_be_served_is_told_in_one_sentence(args: tuple[str, ...], said: str) -> None:
