@@ -42,6 +42,7 @@ class _Second:
     Attributes:
         patience: how many times as long as usual the first one may take before.
         running: None before it was sent.
+        served: whether it was.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class _Second:
     ) -> None:
         self._again = again
         self.patience = 2.0**copy
+        self.served = False
         self.running: asyncio.Task[tuple[Answer, float]] | None = None
 
     def send(self, end: Callable[[], None]) -> None:
@@ -58,6 +60,7 @@ class _Second:
 
         def done(task: asyncio.Task[tuple[Answer, float]]) -> None:
             if not task.cancelled() and task.exception() is None:
+                self.served = True
                 end()
 
         self.running = asyncio.ensure_future(self._again())
@@ -98,7 +101,7 @@ class Calls:
         """The whole answer to a request, and the seconds since it was first sent.
 
         Args:
-            begin: called for each sending. Two may run side by side (`_second`).
+            begin: called for each sending. Several may run side by side (`_late`).
             number: requests with equal ones prefer the same server.
 
         Raises:
@@ -143,10 +146,12 @@ class Calls:
                     attempt.answer.add(found)
                 answer = attempt.answer.whole()
             except Failure as failure:
+                if second is not None and second.served:
+                    self.pace.lost()  # ended since the second one was faster
+                else:
+                    self._note(server, failure, sent)
                 if second is not None and second.running is not None:
-                    self.pace.lost()
                     return (await second.running)[0], time.monotonic() - first
-                self._note(server, failure, sent)
                 failed = failure
             else:
                 seconds = time.monotonic() - sent
@@ -173,8 +178,8 @@ class Calls:
 
         It may be lost, and must not hold up others: it holds no place any more. If requests were
         lost lately, while others are answered, it is sent a second time, and the answer that comes
-        first is taken (Dean and Barroso 2013, "The Tail at Scale", hedged requests). As long as
-        others wait for places, and time is lost to no one, it has twice as long.
+        first is taken (Dean and Barroso 2013, "The Tail at Scale", hedged requests). It has twice
+        as long while others wait for places: then nothing stands still for it.
         """
         place.give()
         if second is None:
