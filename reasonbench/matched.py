@@ -27,8 +27,7 @@ class Match(NamedTuple):
     @property
     def significant(self) -> bool:
         """Whether the corrected test and the uncorrected interval both exclude no difference."""
-        low, high = self.paired.interval.low, self.paired.interval.high
-        return self.adjusted <= ALPHA and not low <= 0 <= high
+        return self.paired.significant(self.adjusted, ALPHA)
 
 
 class Against(NamedTuple):

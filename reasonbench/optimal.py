@@ -100,8 +100,7 @@ class AtBudget(NamedTuple):
     @property
     def significant(self) -> bool:
         """Whether the corrected test and the uncorrected interval both exclude no gain."""
-        low, high = self.gain.interval.low, self.gain.interval.high
-        return self.adjusted <= ALPHA and not low <= 0 <= high
+        return self.gain.significant(self.adjusted, ALPHA)
 
 
 @dataclass(frozen=True, eq=False)

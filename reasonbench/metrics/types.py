@@ -112,6 +112,15 @@ class PairedResult(NamedTuple):
     target: float
     """The difference that `problems_needed` is for: the one asked, else the observed one."""
 
+    def significant(self, adjusted: float, alpha: float) -> bool:
+        """Whether the corrected test and the uncorrected interval both exclude no difference.
+
+        Args:
+            adjusted: the p value, corrected for all that was compared at once.
+            alpha: family-wise error rate.
+        """
+        return adjusted <= alpha and not self.interval.low <= 0 <= self.interval.high
+
 
 class RankRange(NamedTuple):
     """The ranks that the data allow one model, 1 the best."""

@@ -101,8 +101,7 @@ class Matched(NamedTuple):
     @property
     def verdict(self) -> Verdict:
         """Who is better, where the corrected test and the uncorrected interval both say so."""
-        low, high = self.paired.interval.low, self.paired.interval.high
-        if self.adjusted > ALPHA or low <= 0 <= high:
+        if not self.paired.significant(self.adjusted, ALPHA):
             return "tie"
         return "B" if self.paired.difference > 0 else "A"
 
