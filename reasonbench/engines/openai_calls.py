@@ -21,7 +21,9 @@ from reasonbench.engines.openai_servers import Place, Server, Servers
 _COPIES = 6
 """Sendings of a request beside its first one; each waits twice as long for the next."""
 _QUIET = 5.0
-"""Seconds without any answer after which nothing is sent twice: the server may stand still."""
+_ALONE = 1.0
+"""Seconds without any answer after which the server may stand still: then one request is sent twice
+in so many seconds, to find out."""
 
 
 class Attempt(NamedTuple):
@@ -92,6 +94,7 @@ class Calls:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self.wire = Wire(headers, self.pace)
         self.servers = Servers(urls, most, self.wire.alive, options.outage)
+        self._alone = 0.0
         # jitter alone: no result depends on it
         self._dice = random.Random()
 
@@ -185,10 +188,13 @@ class Calls:
         if second is None:
             return True
         now, usual = time.monotonic(), self.pace.usual
-        if not self.pace.doubtful or now - self.servers.answered > max(_QUIET, 2 * usual):
+        patience = usual * second.patience * (2 if self.servers.crowded else 1)
+        if not self.pace.doubtful or now - sent < patience:
             return False
-        if now - sent < usual * second.patience * (2 if self.servers.crowded else 1):
-            return False
+        if now - self.servers.answered > max(_QUIET, 2 * usual):
+            if now - self._alone < _ALONE:
+                return False
+            self._alone = now
         second.send(end)
         return True
 
