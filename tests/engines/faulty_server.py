@@ -36,7 +36,8 @@ class FaultyServer:
     Attributes:
         spoiled: how many, by fault.
         passed: how many answers went through whole.
-        share: may be changed at any time.
+        share, faults: may be changed at any time.
+        hang: seconds that it is silent for.
     """
 
     def __init__(
@@ -47,10 +48,11 @@ class FaultyServer:
         seed: int = 0,
     ) -> None:
         self.share = share
+        self.faults = faults
+        self.hang = 60.0
         self.spoiled: Counter[str] = Counter()
         self.passed = 0
         self._behind = behind.removesuffix("/v1")
-        self._faults = faults
         self._dice = random.Random(seed)
         self._loop = BackgroundLoop()
         self._runner, self.url = self._loop.run(self._start())
@@ -73,7 +75,7 @@ class FaultyServer:
         body = await request.read()
         fault = None
         if self._dice.random() < self.share:
-            fault = self._dice.choice(self._faults)
+            fault = self._dice.choice(self.faults)
             self.spoiled[fault] += 1
         if fault is not None and fault not in _SPOILS_ANSWER:
             return await self._refuse(request, fault)
@@ -91,7 +93,7 @@ class FaultyServer:
 
     async def _refuse(self, request: web.Request, fault: str) -> web.Response:
         if fault == "hang":
-            await asyncio.sleep(60)
+            await asyncio.sleep(self.hang)
         if fault == "reset" or fault == "hang":
             assert request.transport is not None
             request.transport.abort()

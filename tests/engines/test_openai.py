@@ -215,7 +215,7 @@ def _doubtful(loop: BackgroundLoop, full: ServedModel, opened: Open, fault: str)
     engine = opened(proxy.url, engine_args={"patience": 1e9})
     proxy.share = 0.2
     _completions(loop, engine, 40)
-    proxy._faults = (fault,)
+    proxy.faults, proxy.hang = (fault,), 3600.0
     return engine, proxy
 
 
@@ -229,8 +229,7 @@ def test_what_hangs_is_sent_a_second_time(
             (ask(engine, f"{i % 7} + 1?"), SamplingParams(seed=i, max_tokens=200))
             for i in range(120)
         ]
-        # a request that hangs is cut after a minute
-        made = loop.run(asyncio.wait_for(sample_all(engine, requests), 50))
+        made = loop.run(asyncio.wait_for(sample_all(engine, requests), 300))
         assert proxy.spoiled["hang"] > 10
         assert [c.text for c in made] == [c[0] for c in clean]
     finally:
@@ -247,7 +246,7 @@ def test_a_stream_that_drips_is_sent_a_second_time_and_told_once(
             told: list[int] = []
             params = SamplingParams(seed=i, max_tokens=200)
             made = loop.run(
-                asyncio.wait_for(engine.sample(ask(engine), params, KEY, _recorder(told)), 50)
+                asyncio.wait_for(engine.sample(ask(engine), params, KEY, _recorder(told)), 300)
             )
             assert tuple(told) == made.token_ids
             assert made.text.endswith("}.")
